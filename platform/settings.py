@@ -1,0 +1,104 @@
+"""Settings: environment variables, read once at the edge into one frozen object and passed down."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lead_orchestrator.errors import ConfigurationError
+
+__all__ = ["Settings", "load_settings"]
+
+SANDBOX_HOSTS = ("127.0.0.1", "localhost", "[::1]", "sandbox")
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, populate_by_name=True)
+
+    environment: Literal["development", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    database_url: str | None = Field(None, description="Postgres as lead_app. Unset: an embedded Postgres.")
+    database_visitor_url: str | None = Field(None, description="Postgres as lead_visitor.")
+    database_platform_url: str | None = Field(None, description="Postgres as lead_platform.")
+    database_owner_url: str | None = Field(None, description="Postgres as lead_owner; migrate only.")
+    database_admin_url: str | None = Field(None, description="Postgres as a superuser; migrate --bootstrap only.")
+    redis_url: str | None = Field(None, description="Redis or Valkey. Unset: an embedded Valkey.")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    public_url: str = Field("http://127.0.0.1:3000", description="The address customers and providers reach the api at.")
+
+    secrets_key: SecretStr | None = Field(
+        None, description="Fernet keys, newest first, comma-separated; they encrypt the tenants' secrets."
+    )
+    jwt_private_key: SecretStr | None = Field(None, description="Ed25519 private key, PEM; it signs the access tokens.")
+
+    shopmonkey_base_url: str = "https://api.shopmonkey.cloud"
+    twilio_base_url: str = "https://api.twilio.com"
+    sendgrid_base_url: str = "https://api.sendgrid.com"
+
+    poll_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    dispatch_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        10, description="SCHEDULER_INTERVAL_MS, in milliseconds, is its alias."
+    )
+    scheduler_interval_ms: Annotated[int, Field(gt=0, le=3_600_000)] | None = Field(
+        None, validation_alias=AliasChoices("scheduler_interval_ms", "SCHEDULER_INTERVAL_MS")
+    )
+
+    @property
+    def dispatch_interval(self) -> float:
+        """Seconds between two passes of the dispatcher."""
+        if self.scheduler_interval_ms is not None:
+            return self.scheduler_interval_ms / 1000
+        return self.dispatch_interval_seconds
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @model_validator(mode="after")
+    def _production_is_complete(self) -> Self:
+        if not self.production:
+            return self
+        required = (
+            "database_url",
+            "database_visitor_url",
+            "database_platform_url",
+            "redis_url",
+            "secrets_key",
+            "jwt_private_key",
+        )
+        missing = [name.upper() for name in required if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"production needs {', '.join(missing)}")
+        if not self.public_url.startswith("https://"):
+            raise ValueError(f"PUBLIC_URL is {self.public_url!r}: production needs an https:// address")
+        for name in ("shopmonkey_base_url", "twilio_base_url", "sendgrid_base_url"):
+            if not getattr(self, name).startswith("https://"):
+                raise ValueError(f"{name.upper()} is {getattr(self, name)!r}: production talks to the real service by https")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` win over it.
+
+    Raises:
+        ConfigurationError: a value is missing or wrong; the message names each variable, its value and what is expected.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # values are validated by pydantic
+    except ValidationError as error:
+        lines = [_describe(item["loc"], item["msg"], item.get("input")) for item in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from None
+
+
+def _describe(loc: tuple[int | str, ...], message: str, value: object) -> str:
+    name = str(loc[0]).upper() if loc else ""
+    if not name or "KEY" in name or "URL" in name:  # never print a secret, and URLs carry passwords
+        return f"{name}: {message}" if name else message
+    return f"{name}={value!r}: {message}"
