@@ -13,7 +13,7 @@ __all__ = ["configure_logging", "get_logger"]
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger whose `logger` field is `name`; bind `tenant_id`, `request_id`, `job_id` by structlog.contextvars."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name, logger=name)
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger
 
 
@@ -22,6 +22,7 @@ def configure_logging(level: str, *, stream: TextIO | None = None, pretty: bool 
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

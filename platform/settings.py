@@ -31,7 +31,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
-    public_url: str = Field("http://127.0.0.1:3000", description="The address customers and providers reach the api at.")
+    public_url: str = Field(
+        "http://127.0.0.1:3000", description="The address customers and providers reach the api at."
+    )
 
     secrets_key: SecretStr | None = Field(
         None, description="Fernet keys, newest first, comma-separated; they encrypt the tenants' secrets."
@@ -80,7 +82,9 @@ class Settings(BaseSettings):
             raise ValueError(f"PUBLIC_URL is {self.public_url!r}: production needs an https:// address")
         for name in ("shopmonkey_base_url", "twilio_base_url", "sendgrid_base_url"):
             if not getattr(self, name).startswith("https://"):
-                raise ValueError(f"{name.upper()} is {getattr(self, name)!r}: production talks to the real service by https")
+                raise ValueError(
+                    f"{name.upper()} is {getattr(self, name)!r}: production talks to the real service by https"
+                )
         return self
 
 

@@ -1,0 +1,41 @@
+"""The product's clock: `app_now()` in Postgres. It decides due times, quiet hours, caps and the expiry of holds.
+
+In production it is the database's now(). A sandbox winds it ahead by replacing the function, which only its owner can.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from lead_orchestrator.errors import ConfigurationError
+
+__all__ = ["app_now", "clock_offset", "set_clock_offset"]
+
+
+async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
+    """The product's time of this transaction, in UTC."""
+    now: datetime = (await session.execute(text("SELECT app_now()"))).scalar_one()
+    return now
+
+
+async def clock_offset(connection: AsyncConnection) -> timedelta:
+    """By how much the product's clock is ahead of the database's."""
+    offset: timedelta = (await connection.execute(text("SELECT app_now() - now()"))).scalar_one()
+    return offset
+
+
+async def set_clock_offset(connection: AsyncConnection, offset: timedelta, *, production: bool) -> None:
+    """Move the product's clock; the connection is lead_owner's.
+
+    Raises:
+        ConfigurationError: in production time is what it is.
+    """
+    if production:
+        raise ConfigurationError("the clock cannot be moved in production")
+    body = f"SELECT now() + interval '{offset.total_seconds():.6f} seconds'" if offset else "SELECT now()"
+    await connection.exec_driver_sql(
+        f"CREATE OR REPLACE FUNCTION app_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $${body}$$"
+    )

@@ -1,0 +1,205 @@
+"""All SQL of the inbox, and what ingestion reads of the tenant's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from lead_orchestrator.leads.ingestion.models import EventStatus, WebhookEvent
+from lead_orchestrator.leads.models import LeadOrder
+from lead_orchestrator.tenancy.models import CrmConfig, Location
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+
+__all__ = [
+    "ClaimedEvent",
+    "claim",
+    "claim_poll",
+    "config",
+    "due_events",
+    "finish",
+    "finish_poll",
+    "known_orders",
+    "location_by_shopmonkey_id",
+    "open_orders_besides",
+    "processed_since",
+    "put_off",
+    "real_now",
+    "reopen",
+    "shopmonkey_locations",
+    "store",
+]
+
+
+@dataclass(frozen=True)
+class ClaimedEvent:
+    id: UUID
+    external_id: str
+    operation: str
+    source: str
+    attempts: int
+    claimed_at: datetime
+
+
+async def store(session: WriteSession, event: Mapping[str, object]) -> UUID | None:
+    """Put an event into the inbox; None if it, or the change it tells of, is there already."""
+    statement = (
+        insert(WebhookEvent)
+        .values(tenant_id=session.scope.tenant_id, **event)
+        .on_conflict_do_nothing()
+        .returning(WebhookEvent.id)
+    )
+    return await session.scalar(statement)
+
+
+async def claim(session: WriteSession, event_id: UUID, lease: timedelta) -> ClaimedEvent | None:
+    """Take a waiting event for `lease`; None if it is done or somebody else has it."""
+    statement = (
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.tenant_id == session.scope.tenant_id,
+            WebhookEvent.id == event_id,
+            WebhookEvent.status == EventStatus.RECEIVED,
+            WebhookEvent.next_attempt_at <= func.now(),
+        )
+        .values(attempts=WebhookEvent.attempts + 1, next_attempt_at=func.now() + lease)
+        .returning(
+            WebhookEvent.id,
+            WebhookEvent.external_id,
+            WebhookEvent.operation,
+            WebhookEvent.source,
+            WebhookEvent.attempts,
+            func.now(),
+        )
+    )
+    row = (await session.execute(statement)).one_or_none()
+    return ClaimedEvent(*row) if row else None
+
+
+async def due_events(session: ReadSession, limit: int) -> Sequence[UUID]:
+    """Events that wait, the longest waiting first."""
+    statement = (
+        select(WebhookEvent.id)
+        .where(
+            WebhookEvent.tenant_id == session.scope.tenant_id,
+            WebhookEvent.status == EventStatus.RECEIVED,
+            WebhookEvent.next_attempt_at <= func.now(),
+        )
+        .order_by(WebhookEvent.next_attempt_at)
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+async def finish(session: WriteSession, event_id: UUID, status: EventStatus, outcome: str) -> None:
+    await _change(session, event_id, status=status, outcome=outcome, error=None, processed_at=func.clock_timestamp())
+
+
+async def put_off(session: WriteSession, event_id: UUID, error: str, delay: timedelta | None) -> None:
+    """Try again after `delay`; None gives up, visibly."""
+    if delay is None:
+        await _change(session, event_id, status=EventStatus.FAILED, error=error, processed_at=func.now())
+    else:
+        await _change(session, event_id, error=error, next_attempt_at=func.now() + delay)
+
+
+async def reopen(session: WriteSession, event_id: UUID) -> bool:
+    """Make an event that failed or was ignored wait again; False if there is none."""
+    statement = (
+        update(WebhookEvent)
+        .where(WebhookEvent.tenant_id == session.scope.tenant_id, WebhookEvent.id == event_id)
+        .values(status=EventStatus.RECEIVED, attempts=0, next_attempt_at=func.now(), error=None)
+        .returning(WebhookEvent.id)
+    )
+    return await session.scalar(statement) is not None
+
+
+async def _change(session: WriteSession, event_id: UUID, **values: object) -> None:
+    statement = (
+        update(WebhookEvent)
+        .where(WebhookEvent.tenant_id == session.scope.tenant_id, WebhookEvent.id == event_id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(statement)
+
+
+async def processed_since(session: ReadSession, external_id: str, since: datetime, besides: UUID) -> bool:
+    """Whether another event about the same order was processed after `since`."""
+    statement = select(WebhookEvent.id).where(
+        WebhookEvent.tenant_id == session.scope.tenant_id,
+        WebhookEvent.external_id == external_id,
+        WebhookEvent.processed_at >= since,
+        WebhookEvent.id != besides,
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def open_orders_besides(session: ReadSession, lead_id: UUID, order_id: str) -> bool:
+    """Whether the lead has another order that is still a quote or booked."""
+    statement = select(LeadOrder.id).where(
+        LeadOrder.tenant_id == session.scope.tenant_id,
+        LeadOrder.lead_id == lead_id,
+        LeadOrder.order_id != order_id,
+        LeadOrder.state.in_(["QUOTE", "BOOKED"]),
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def config(session: ReadSession) -> CrmConfig | None:
+    return await session.scalar(select(CrmConfig).where(CrmConfig.tenant_id == session.scope.tenant_id))
+
+
+async def location_by_shopmonkey_id(session: ReadSession, shopmonkey_id: str) -> Location | None:
+    statement = select(Location).where(
+        Location.tenant_id == session.scope.tenant_id, Location.shopmonkey_location_id == shopmonkey_id
+    )
+    return await session.scalar(statement)
+
+
+async def shopmonkey_locations(session: ReadSession) -> Sequence[Location]:
+    """The locations that ShopMonkey knows."""
+    statement = select(Location).where(
+        Location.tenant_id == session.scope.tenant_id, Location.shopmonkey_location_id.is_not(None)
+    )
+    return list(await session.scalars(statement))
+
+
+async def known_orders(session: ReadSession, order_ids: Sequence[str]) -> dict[str, str]:
+    """Of these orders those that belong to a lead, with the version we last applied."""
+    statement = select(LeadOrder.order_id, LeadOrder.version).where(
+        LeadOrder.tenant_id == session.scope.tenant_id, LeadOrder.order_id.in_(order_ids)
+    )
+    return {row.order_id: row.version for row in await session.execute(statement)}
+
+
+async def real_now(session: ReadSession) -> datetime:
+    """The database's clock at this instant: leases and the order of events do not follow the product's."""
+    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
+async def claim_poll(session: WriteSession, lease: timedelta) -> CrmConfig | None:
+    """Take the tenant's poll for `lease`; None if it is not due or somebody polls."""
+    statement = (
+        update(CrmConfig)
+        .where(CrmConfig.tenant_id == session.scope.tenant_id, CrmConfig.next_poll_at <= func.now())
+        .values(next_poll_at=func.now() + lease)
+        .returning(CrmConfig)
+    )
+    return await session.scalar(statement)
+
+
+async def finish_poll(
+    session: WriteSession, *, delay: timedelta, polled_until: datetime | None, failures: int, error: str | None
+) -> None:
+    """Plan the next poll; `polled_until` None leaves the window where it was."""
+    values: dict[str, object] = {"next_poll_at": func.now() + delay, "poll_failures": failures, "last_error": error}
+    if polled_until is not None:
+        values["polled_until"] = polled_until
+    statement = update(CrmConfig).where(CrmConfig.tenant_id == session.scope.tenant_id).values(**values)
+    await session.execute(statement.execution_options(synchronize_session=False))

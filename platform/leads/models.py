@@ -1,0 +1,201 @@
+"""A lead is a person at a location; what it was sent, is owed and has agreed to hangs from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, Text, func
+from sqlalchemy.dialects.postgresql import INET, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lead_orchestrator.db import Base
+from lead_orchestrator.tenancy.models import Moment, Texts
+
+__all__ = [
+    "Channel",
+    "Consent",
+    "Lead",
+    "LeadEvent",
+    "LeadOrder",
+    "LeadSource",
+    "LeadStatus",
+    "MessageKind",
+    "MessageStatus",
+    "OptOut",
+    "ScheduledMessage",
+]
+
+
+class Channel(StrEnum):
+    SMS = "SMS"
+    EMAIL = "EMAIL"
+    WHATSAPP = "WHATSAPP"
+    WEB_CHAT = "WEB_CHAT"
+
+
+class LeadStatus(StrEnum):
+    NEW = "NEW"
+    CONTACTED = "CONTACTED"
+    ENGAGED = "ENGAGED"
+    HOT = "HOT"
+    BOOKED = "BOOKED"
+    WON = "WON"
+    LOST = "LOST"
+    OPTED_OUT = "OPTED_OUT"
+
+
+class LeadSource(StrEnum):
+    SHOPMONKEY_WEBHOOK = "SHOPMONKEY_WEBHOOK"
+    SHOPMONKEY_POLL = "SHOPMONKEY_POLL"
+    SURVEY = "SURVEY"
+    WEB_CHAT = "WEB_CHAT"
+    API = "API"
+
+
+class MessageKind(StrEnum):
+    TOUCH = "TOUCH"
+    REMINDER = "REMINDER"
+    WELCOME = "WELCOME"
+    CONFIRMATION = "CONFIRMATION"
+    REPLY = "REPLY"
+    AD_HOC = "AD_HOC"
+
+
+class MessageStatus(StrEnum):
+    SCHEDULED = "SCHEDULED"
+    SENDING = "SENDING"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    UNDELIVERED = "UNDELIVERED"
+    SUPPRESSED = "SUPPRESSED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+
+class Lead(Base):
+    """`enrolment` counts how often the person entered the 13 touches; `opted_out` and `consented` list channels."""
+
+    __tablename__ = "leads"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    location_id: Mapped[UUID]
+    first_name: Mapped[str | None] = mapped_column(Text)
+    last_name: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, default=LeadStatus.NEW)
+    source: Mapped[str] = mapped_column(Text)
+    enrolment: Mapped[int] = mapped_column(default=1)
+    enrolled_at: Mapped[datetime] = mapped_column(Moment)
+    touches_sent: Mapped[int] = mapped_column(default=0)
+    touches_paused: Mapped[bool] = mapped_column(default=False)
+    opted_out: Mapped[list[str]] = mapped_column(Texts, default=list)
+    consented: Mapped[list[str]] = mapped_column(Texts, default=list)
+    time_zone: Mapped[str | None] = mapped_column(Text)
+    postal_code: Mapped[str | None] = mapped_column(Text)
+    vehicle: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+    survey: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+    external_order_id: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    last_activity_at: Mapped[datetime] = mapped_column(Moment)
+    first_contacted_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    @property
+    def name(self) -> str:
+        """First and last name as far as known, else empty."""
+        return " ".join(part for part in (self.first_name, self.last_name) if part)
+
+
+class LeadOrder(Base):
+    """An order of the CRM that belongs to a lead; `version` is the change we last applied."""
+
+    __tablename__ = "lead_orders"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    location_id: Mapped[UUID]
+    lead_id: Mapped[UUID]
+    order_id: Mapped[str] = mapped_column(Text)
+    enrolment: Mapped[int]
+    state: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class LeadEvent(Base):
+    """What happened to a lead, in the order of commits; `position` is the cursor."""
+
+    __tablename__ = "lead_events"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    location_id: Mapped[UUID]
+    lead_id: Mapped[UUID]
+    kind: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Moment)
+    detail: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class Consent(Base):
+    """One line of the consent ledger; lines are added, never changed."""
+
+    __tablename__ = "consents"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    location_id: Mapped[UUID]
+    lead_id: Mapped[UUID]
+    channel: Mapped[str] = mapped_column(Text)
+    granted: Mapped[bool]
+    source: Mapped[str] = mapped_column(Text)
+    wording: Mapped[str | None] = mapped_column(Text)
+    ip: Mapped[IPv4Address | IPv6Address | None] = mapped_column(INET)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class OptOut(Base):
+    """An address that must not be written to on a channel: a keyed hash, so that it outlives the lead's erasure."""
+
+    __tablename__ = "opt_outs"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    channel: Mapped[str] = mapped_column(Text)
+    address_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ScheduledMessage(Base):
+    """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed."""
+
+    __tablename__ = "scheduled_messages"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    location_id: Mapped[UUID]
+    lead_id: Mapped[UUID]
+    kind: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(Text)
+    enrolment: Mapped[int] = mapped_column(default=1)
+    touch_number: Mapped[int | None]
+    subject: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str | None] = mapped_column(Text)
+    due_at: Mapped[datetime] = mapped_column(Moment)
+    status: Mapped[str] = mapped_column(Text, default=MessageStatus.SCHEDULED)
+    decision: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
+    resends: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    send_before: Mapped[datetime | None] = mapped_column(Moment)
+    sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    delivered_at: Mapped[datetime | None] = mapped_column(Moment)
+    provider_message_id: Mapped[str | None] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    segments: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,169 @@
+"""All SQL about leads, their orders, consents and opt-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, case, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from lead_orchestrator.leads.models import (
+    Channel,
+    Consent,
+    Lead,
+    LeadOrder,
+    LeadStatus,
+    MessageKind,
+    MessageStatus,
+    OptOut,
+    ScheduledMessage,
+)
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+
+__all__ = [
+    "add",
+    "add_opt_outs",
+    "cancel_open_messages",
+    "find_person",
+    "get",
+    "get_for_update",
+    "get_order",
+    "lock_names",
+    "opted_out_channels",
+    "paused_touch",
+    "remove_opt_outs",
+    "with_address",
+]
+
+
+def add(session: WriteSession, row: Lead | LeadOrder | Consent | ScheduledMessage) -> None:
+    """Insert `row` with the session's next flush."""
+    session.add(row)
+
+
+async def lock_names(session: WriteSession, names: Iterable[str]) -> None:
+    """Hold each name until the transaction ends, so that two requests about one person or order take turns."""
+    for name in sorted(set(names)):
+        key = f"{session.scope.tenant_id}:{name}"
+        await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
+async def get(session: ReadSession, lead_id: UUID) -> Lead | None:
+    return await session.scalar(select(Lead).where(Lead.tenant_id == session.scope.tenant_id, Lead.id == lead_id))
+
+
+async def get_for_update(session: WriteSession, lead_id: UUID) -> Lead | None:
+    """The lead, locked: whoever sends, books or opts out takes this lock first."""
+    statement = (
+        select(Lead)
+        .where(Lead.tenant_id == session.scope.tenant_id, Lead.id == lead_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return await session.scalar(statement)
+
+
+async def get_order(session: ReadSession, order_id: str) -> LeadOrder | None:
+    statement = select(LeadOrder).where(LeadOrder.tenant_id == session.scope.tenant_id, LeadOrder.order_id == order_id)
+    return await session.scalar(statement)
+
+
+async def find_person(session: WriteSession, location_id: UUID, phone: str | None, email: str | None) -> Lead | None:
+    """The lead of this person at this location, locked: by phone before e-mail, open before closed, newest first."""
+    same = [Lead.phone == phone] if phone else []
+    same += [Lead.email == email] if email else []
+    if not same:
+        return None
+    closed = case((Lead.status.in_([LeadStatus.WON, LeadStatus.LOST]), 1), else_=0)
+    by_email = case((Lead.phone == phone, 0), else_=1) if phone else case((Lead.email == email, 0), else_=1)
+    statement = (
+        select(Lead)
+        .where(Lead.tenant_id == session.scope.tenant_id, Lead.location_id == location_id, or_(*same))
+        .order_by(by_email, closed, Lead.created_at.desc())
+        .limit(1)
+        .with_for_update(key_share=True)
+    )
+    return await session.scalar(statement)
+
+
+async def with_address(session: WriteSession, phone: str | None, email: str | None) -> Sequence[Lead]:
+    """Every lead of the tenant with this number or this mail address, locked in one order."""
+    same = [Lead.phone == phone] if phone else []
+    same += [Lead.email == email] if email else []
+    if not same:
+        return []
+    statement = (
+        select(Lead)
+        .where(Lead.tenant_id == session.scope.tenant_id, or_(*same))
+        .order_by(Lead.id)
+        .with_for_update(key_share=True)
+    )
+    return list(await session.scalars(statement))
+
+
+async def cancel_open_messages(
+    session: WriteSession, lead_id: UUID, decision: str, *, kinds: Sequence[MessageKind]
+) -> int:
+    """Cancel what this lead would still be sent of these kinds; returns how many."""
+    statement = (
+        update(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.lead_id == lead_id,
+            ScheduledMessage.kind.in_(kinds),
+            ScheduledMessage.status == MessageStatus.SCHEDULED,
+        )
+        .values(status=MessageStatus.CANCELLED, decision=decision)
+        .returning(ScheduledMessage.id)
+    )
+    await session.flush()
+    return len(list(await session.scalars(statement)))
+
+
+async def paused_touch(session: WriteSession, lead: Lead) -> ScheduledMessage | None:
+    """The running enrolment's last touch, if it was cancelled before it could be sent."""
+    statement = (
+        select(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.lead_id == lead.id,
+            ScheduledMessage.enrolment == lead.enrolment,
+            ScheduledMessage.kind == MessageKind.TOUCH,
+        )
+        .order_by(ScheduledMessage.touch_number.desc())
+        .limit(1)
+    )
+    last = await session.scalar(statement)
+    return last if last is not None and last.status == MessageStatus.CANCELLED else None
+
+
+async def opted_out_channels(session: ReadSession, hashes: Mapping[Channel, bytes]) -> set[Channel]:
+    """Those channels of `hashes` whose address is in the ledger."""
+    if not hashes:
+        return set()
+    pairs = [and_(OptOut.channel == channel, OptOut.address_hash == value) for channel, value in hashes.items()]
+    statement = select(OptOut.channel).where(OptOut.tenant_id == session.scope.tenant_id, or_(*pairs))
+    return {Channel(channel) for channel in await session.scalars(statement)}
+
+
+async def add_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes], reason: str, at: datetime) -> None:
+    rows = [
+        {"tenant_id": session.scope.tenant_id, "channel": channel, "address_hash": value, "reason": reason, "at": at}
+        for channel, value in hashes.items()
+    ]
+    if rows:
+        await session.execute(insert(OptOut).values(rows).on_conflict_do_nothing())
+
+
+async def remove_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes]) -> None:
+    pairs = [and_(OptOut.channel == channel, OptOut.address_hash == value) for channel, value in hashes.items()]
+    if pairs:
+        await session.execute(delete(OptOut).where(OptOut.tenant_id == session.scope.tenant_id, or_(*pairs)))
+
+
+async def count(session: ReadSession) -> int:
+    """How many leads the session sees."""
+    statement = select(func.count()).select_from(Lead).where(Lead.tenant_id == session.scope.tenant_id)
+    return int(await session.scalar(statement) or 0)

@@ -1,0 +1,307 @@
+"""The life of a lead: who asked, where it stands, what ends its touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Protocol
+from uuid import UUID
+
+from lead_orchestrator.clock import app_now
+from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.leads import repository
+from lead_orchestrator.leads.models import (
+    Channel,
+    Consent,
+    Lead,
+    LeadSource,
+    LeadStatus,
+    MessageKind,
+    MessageStatus,
+    ScheduledMessage,
+)
+from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
+from lead_orchestrator.tenancy.sessions import WriteSession
+
+__all__ = ["AddressHasher", "ConsentGiven", "Enquiry", "Leads", "Received", "end_touches"]
+
+_ALL_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)
+
+
+class AddressHasher(Protocol):
+    """A keyed hash of an address: the same for the same tenant, useless without the key."""
+
+    def address_hash(self, tenant_id: UUID, kind: str, address: str) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class ConsentGiven:
+    """`wording` is the exact text the person saw, `source` where."""
+
+    channel: Channel
+    granted: bool
+    source: str
+    wording: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True)
+class Enquiry:
+    """A person asks at a location; addresses are already normalised."""
+
+    location_id: UUID
+    source: LeadSource
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    time_zone: str | None = None
+    postal_code: str | None = None
+    vehicle: Mapping[str, object] | None = None
+    survey: Mapping[str, object] | None = None
+    external_order_id: str | None = None
+    consents: Sequence[ConsentGiven] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Received:
+    """`created`: there was no lead of this person; `enrolled`: its touches start from the first now."""
+
+    lead: Lead
+    created: bool
+    enrolled: bool
+
+
+async def end_touches(session: WriteSession, lead: Lead, reason: str) -> int:
+    """Cancel the touches that are still to come, in the transaction of what ended them."""
+    return await repository.cancel_open_messages(session, lead.id, reason, kinds=[MessageKind.TOUCH])
+
+
+class Leads:
+    """The rules of a lead's life, shared by webhooks, jobs, GraphQL and REST."""
+
+    def __init__(self, hasher: AddressHasher) -> None:
+        self._hasher = hasher
+
+    async def receive(self, session: WriteSession, enquiry: Enquiry) -> Received:
+        """Find or make the lead of the person who asks.
+
+        The same person at the same location is one lead. While it is open a further enquiry fills blanks and changes
+        nothing; once it was won or lost, a further enquiry enrols it anew.
+        """
+        now = await app_now(session)
+        names = [f"{enquiry.location_id}:{address}" for address in (enquiry.phone, enquiry.email) if address]
+        await repository.lock_names(session, names)
+        lead = await repository.find_person(session, enquiry.location_id, enquiry.phone, enquiry.email)
+        if lead is None:
+            lead = _new_lead(session, enquiry, now)
+            created = enrolled = True
+        else:
+            created, enrolled = False, LeadStatus(lead.status) in CLOSED
+            _fill_blanks(lead, enquiry, now)
+            if enrolled:
+                _enrol_again(lead, now)
+        await session.flush()
+        lead.opted_out = sorted(
+            await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
+        )
+        self._consent(session, lead, enquiry.consents, now)
+        _became(session, lead, "lead.created" if created else "lead.asked_again", {"source": enquiry.source})
+        if enrolled:
+            await self._start(session, lead, now)
+        return Received(lead, created, enrolled)
+
+    async def move(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> bool:
+        """Move a locked lead by what happened to it; what the table does not allow is left as it is and answers False."""
+        if lead.status == status or not may_become(LeadStatus(lead.status), status):
+            return False
+        await self._set(session, lead, status, reason)
+        return True
+
+    async def set_status(self, session: WriteSession, lead: Lead, status: LeadStatus) -> None:
+        """Move a locked lead as staff wants it, whatever the table says, with a line in the audit trail."""
+        if lead.status == status:
+            return
+        detail = {"from": lead.status, "to": status.value}
+        session.audit("lead.set_status", target=f"lead_{lead.id}", detail=detail)
+        await self._set(session, lead, status, "Set by staff")
+
+    async def correct(self, session: WriteSession, lead: Lead, changes: Mapping[str, str | None]) -> None:
+        """Overwrite names or addresses of a locked lead; a new address brings its own opt-outs."""
+        changed = [name for name, value in changes.items() if getattr(lead, name) != value]
+        for name in changed:
+            setattr(lead, name, changes[name])
+        if not changed:
+            return
+        if not lead.phone and not lead.email:
+            raise BadInputError("a lead needs a phone number or a mail address: give one of them", field=("phone",))
+        lead.opted_out = sorted(
+            await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
+        )
+        session.audit("lead.corrected", target=f"lead_{lead.id}", detail={"fields": sorted(changed)})
+        _became(session, lead, "lead.updated", {"fields": sorted(changed)})
+
+    async def pause(self, session: WriteSession, lead: Lead, reason: str) -> None:
+        """Stop the touches of a locked lead until `resume`."""
+        if lead.touches_paused:
+            return
+        lead.touches_paused = True
+        await end_touches(session, lead, reason)
+        _became(session, lead, "touches.paused", {"reason": reason})
+
+    async def resume(self, session: WriteSession, lead: Lead) -> None:
+        """Go on with the touches of a locked lead: what fell due meanwhile goes out once, as soon as the gate allows.
+
+        Raises:
+            BadInputError: the lead's status ended its touches.
+        """
+        if LeadStatus(lead.status) in ENDS_TOUCHES:
+            message = f"the lead is {lead.status}: its touches have ended, set it to CONTACTED first"
+            raise BadInputError(message, code="TOUCHES_ENDED")
+        if not lead.touches_paused:
+            return
+        lead.touches_paused = False
+        now = await app_now(session)
+        touch = await repository.paused_touch(session, lead)
+        if touch is not None:
+            touch.status, touch.decision = MessageStatus.SCHEDULED, "Resumed by staff"
+            touch.due_at = max(touch.due_at, now)
+        _became(session, lead, "touches.resumed", None)
+
+    async def opt_out(self, session: WriteSession, lead: Lead, channels: Iterable[Channel] | None, reason: str) -> None:
+        """Never write to this person's addresses on `channels` (None: on all) again, whichever lead they belong to."""
+        wanted = tuple(channels) if channels is not None else _ALL_CHANNELS
+        now = await app_now(session)
+        hashes = self._hashes(session, lead, wanted)
+        await repository.add_opt_outs(session, hashes, reason, now)
+        for other in await repository.with_address(session, lead.phone, lead.email):
+            mine = self._hashes(session, other, wanted)
+            hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
+            await self._opted_out(session, other, hit, reason)
+
+    async def _opted_out(self, session: WriteSession, lead: Lead, channels: set[Channel], reason: str) -> None:
+        if not channels - {Channel(channel) for channel in lead.opted_out}:
+            return
+        lead.opted_out = sorted({*lead.opted_out, *channels})
+        _became(session, lead, "lead.opted_out", {"channels": sorted(channels)})
+        if not reachable(lead):
+            await self.move(session, lead, LeadStatus.OPTED_OUT, reason)
+
+    async def _set(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> None:
+        before, lead.status = lead.status, status
+        lead.last_activity_at = await app_now(session)
+        _became(session, lead, "lead.status", {"from": before, "to": status.value})
+        if status in ENDS_TOUCHES:
+            await end_touches(session, lead, f"{reason}: the lead is {status.value.lower().replace('_', ' ')}")
+
+    async def _start(self, session: WriteSession, lead: Lead, now: datetime) -> None:
+        if not reachable(lead) and lead.opted_out:
+            await self.move(session, lead, LeadStatus.OPTED_OUT, "This address opted out before")
+            return
+        first = ScheduledMessage(
+            tenant_id=lead.tenant_id,
+            location_id=lead.location_id,
+            lead_id=lead.id,
+            kind=MessageKind.TOUCH,
+            channel=Channel.SMS if lead.phone else Channel.EMAIL,
+            enrolment=lead.enrolment,
+            touch_number=1,
+            due_at=now,
+            created_at=now,
+        )
+        repository.add(session, first)
+
+    def _hashes(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
+        addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
+        tenant = session.scope.tenant_id
+        return {
+            channel: self._hasher.address_hash(tenant, "email" if channel is Channel.EMAIL else "phone", address)
+            for channel in channels
+            if (address := addresses.get(channel))
+        }
+
+    def _consent(self, session: WriteSession, lead: Lead, given: Sequence[ConsentGiven], now: datetime) -> None:
+        agreed = set(lead.consented)
+        for consent in given:
+            row = Consent(
+                tenant_id=lead.tenant_id,
+                location_id=lead.location_id,
+                lead_id=lead.id,
+                channel=consent.channel,
+                granted=consent.granted,
+                source=consent.source,
+                wording=consent.wording,
+                ip=ip_address(consent.ip) if consent.ip else None,
+                at=now,
+            )
+            repository.add(session, row)
+            (agreed.add if consent.granted else agreed.discard)(consent.channel)
+        lead.consented = sorted(agreed)
+
+
+def reachable(lead: Lead) -> list[Channel]:
+    """The channels that are left: those with an address that did not opt out."""
+    addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
+    return [channel for channel, address in addresses.items() if address and channel not in lead.opted_out]
+
+
+async def locked(session: WriteSession, lead_id: UUID) -> Lead:
+    """The lead, locked.
+
+    Raises:
+        NotFoundError: there is none in this scope.
+    """
+    lead = await repository.get_for_update(session, lead_id)
+    if lead is None:
+        raise NotFoundError(f"there is no lead lead_{lead_id}")
+    return lead
+
+
+def _new_lead(session: WriteSession, enquiry: Enquiry, now: datetime) -> Lead:
+    lead = Lead(
+        tenant_id=session.scope.tenant_id,
+        location_id=enquiry.location_id,
+        source=enquiry.source,
+        first_name=enquiry.first_name,
+        last_name=enquiry.last_name,
+        email=enquiry.email,
+        phone=enquiry.phone,
+        time_zone=enquiry.time_zone,
+        postal_code=enquiry.postal_code,
+        vehicle=dict(enquiry.vehicle) if enquiry.vehicle else None,
+        survey=dict(enquiry.survey) if enquiry.survey else None,
+        external_order_id=enquiry.external_order_id,
+        status=LeadStatus.NEW,
+        enrolment=1,
+        enrolled_at=now,
+        touches_sent=0,
+        touches_paused=False,
+        opted_out=[],
+        consented=[],
+        created_at=now,
+        last_activity_at=now,
+    )
+    repository.add(session, lead)
+    return lead
+
+
+def _fill_blanks(lead: Lead, enquiry: Enquiry, now: datetime) -> None:
+    for name in ("first_name", "last_name", "email", "phone", "time_zone", "postal_code", "vehicle", "survey"):
+        if getattr(lead, name) is None and (value := getattr(enquiry, name)) is not None:
+            setattr(lead, name, dict(value) if isinstance(value, Mapping) else value)
+    lead.external_order_id = enquiry.external_order_id or lead.external_order_id
+    lead.last_activity_at = now
+
+
+def _enrol_again(lead: Lead, now: datetime) -> None:
+    lead.enrolment += 1
+    lead.enrolled_at = now
+    lead.status = LeadStatus.NEW
+    lead.touches_sent = 0
+    lead.touches_paused = False
+
+
+def _became(session: WriteSession, lead: Lead, kind: str, detail: Mapping[str, object] | None) -> None:
+    session.record(kind, location_id=lead.location_id, lead_id=lead.id, detail=detail)

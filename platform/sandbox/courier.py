@@ -1,0 +1,110 @@
+"""Carries what the services post to the product: in the background, with retries and with faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from lead_orchestrator.sandbox.world import World
+
+__all__ = ["Courier", "Delivery"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One post. `channel` is the service name that faults use; `headers` makes those of an attempt (from 1); `attempts`
+    is the most that are made; `done` hears whether it arrived and why not."""
+
+    channel: str
+    subject: str
+    url: str
+    body: bytes
+    headers: Callable[[int], dict[str, str]]
+    attempts: int = 1
+    done: Callable[[bool, str], None] | None = None
+
+
+class Courier:
+    """Owns the background tasks of the sandbox; `async with` starts it, leaving cancels what is under way."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Courier:
+        limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+        self._client = httpx.AsyncClient(timeout=self._world.timing.request_limit, limits=limits, trust_env=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` in the background until the sandbox ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def send(self, delivery: Delivery) -> None:
+        """Deliver in the background."""
+        self.spawn(self.carry(delivery))
+
+    async def carry(self, delivery: Delivery) -> None:
+        """Deliver and come back when it has arrived or was given up; faults lose, copy, mix or delay it."""
+        faults = self._world.faults
+        if faults.strike(delivery.channel, ("lose",), delivery.url):
+            self._tell(delivery, 0, delivered=False, outcome="lost on purpose")
+            return
+        late = faults.strike(delivery.channel, ("late",), delivery.url)
+        shuffle = faults.strike(delivery.channel, ("shuffle",), delivery.url)
+        pause = (late.seconds if late else 0) + (self._world.random.uniform(0, shuffle.seconds) if shuffle else 0)
+        if pause:
+            await asyncio.sleep(pause)
+        duplicate = faults.strike(delivery.channel, ("duplicate",), delivery.url)
+        for _ in range(duplicate.copies if duplicate else 1):
+            await self._attempts(delivery)
+
+    async def _attempts(self, delivery: Delivery) -> None:
+        pauses = self._world.timing.retry_pauses
+        for attempt in range(1, delivery.attempts + 1):
+            delivered, outcome = await self._post(delivery, attempt)
+            self._tell(delivery, attempt, delivered=delivered, outcome=outcome)
+            if delivered or attempt == delivery.attempts:
+                if delivery.done is not None:
+                    delivery.done(delivered, outcome)
+                return
+            await asyncio.sleep(pauses[min(attempt, len(pauses)) - 1] if pauses else 0)
+
+    async def _post(self, delivery: Delivery, attempt: int) -> tuple[bool, str]:
+        if self._client is None:
+            raise RuntimeError("the sandbox is not running: its lifespan has not started")
+        try:
+            response = await self._client.post(delivery.url, content=delivery.body, headers=delivery.headers(attempt))
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: a host that is no name
+            return False, type(error).__name__
+        return response.is_success, str(response.status_code)
+
+    def _tell(self, delivery: Delivery, attempt: int, *, delivered: bool, outcome: str) -> None:
+        self._world.tell(
+            "delivery",
+            channel=delivery.channel,
+            subject=delivery.subject,
+            url=delivery.url,
+            attempt=attempt,
+            delivered=delivered,
+            outcome=outcome,
+        )

@@ -1,0 +1,97 @@
+"""What must be known before a tenant is: answered by functions that return ids and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["Lookups", "Revocation", "Route"]
+
+
+@dataclass(frozen=True)
+class Route:
+    tenant_id: UUID
+    location_id: UUID | None
+    active: bool
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """`kind` is session, user, tenant_suspended or tenant_active; `generation` the smallest one still valid of a user."""
+
+    kind: str
+    tenant_id: UUID
+    id: UUID
+    generation: int | None
+
+
+class Lookups:
+    """Runs as lead_app without a tenant: every table is empty to it, only the functions answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def route(self, kind: str, key: str) -> Route | None:
+        """The tenant that `key` belongs to: a ShopMonkey location id, a phone number, a public slug …"""
+        statement = "SELECT * FROM lookup_route(:kind, :key)"
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(text(statement), {"kind": kind, "key": key})).one_or_none()
+        return Route(row.tenant_id, row.location_id, row.active) if row else None
+
+    async def tenant(self, slug: str) -> UUID | None:
+        """The tenant with this slug."""
+        async with self._engine.connect() as connection:
+            tenant: UUID | None = await connection.scalar(text("SELECT lookup_tenant(:slug)"), {"slug": slug})
+        return tenant
+
+    async def tenants(self) -> Sequence[UUID]:
+        return await self._ids("lookup_tenants()")
+
+    async def due_messages(self) -> Sequence[UUID]:
+        """Active tenants with a message that is due on the product's clock."""
+        return await self._ids("lookup_due_messages()")
+
+    async def open_messages(self) -> Sequence[UUID]:
+        """Tenants with a message whose lease ran out: its sender died, or nobody knows whether it went out."""
+        return await self._ids("lookup_open_messages()")
+
+    async def due_events(self) -> Sequence[UUID]:
+        """Tenants with a stored webhook event that waits to be processed."""
+        return await self._ids("lookup_due_events()")
+
+    async def due_polls(self) -> Sequence[UUID]:
+        """Active tenants whose ShopMonkey account is to be polled, the longest waiting first."""
+        return await self._ids("lookup_due_polls()")
+
+    async def next_due(self) -> datetime | None:
+        """When the next message of any tenant falls due."""
+        async with self._engine.connect() as connection:
+            due: datetime | None = await connection.scalar(text("SELECT lookup_next_due()"))
+        return due
+
+    async def due_lag(self) -> float:
+        """Seconds by which the oldest due message is late."""
+        async with self._engine.connect() as connection:
+            return float(await connection.scalar(text("SELECT lookup_due_lag()")) or 0)
+
+    async def revoked(self, since: datetime) -> Sequence[Revocation]:
+        """What was revoked at or after `since`."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(text("SELECT * FROM lookup_revoked(:since)"), {"since": since})
+            return [Revocation(row.kind, row.tenant_id, row.id, row.generation) for row in rows]
+
+    async def record_unrouted(self, source: str, key: str, external_id: str, operation: str) -> bool:
+        """Keep an event whose location nobody has claimed yet; False when its location or the whole table is full."""
+        statement = text("SELECT record_unrouted(:source, :key, :external_id, :operation)")
+        values = {"source": source, "key": key, "external_id": external_id, "operation": operation}
+        async with self._engine.begin() as connection:
+            return bool(await connection.scalar(statement, values))
+
+    async def _ids(self, function: str) -> Sequence[UUID]:
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(text(f"SELECT * FROM {function}")))  # noqa: S608 - names of ours only

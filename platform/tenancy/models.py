@@ -1,0 +1,143 @@
+"""Tenants, their locations, their settings and their people."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from uuid import UUID
+
+from sqlalchemy import ARRAY, LargeBinary, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lead_orchestrator.db import Base
+
+__all__ = ["CrmConfig", "Location", "LocationHours", "MessagingConfig", "Tenant", "UnroutedWebhook", "User"]
+
+Moment = TIMESTAMP(timezone=True)
+Texts = ARRAY(Text)
+
+
+class Tenant(Base):
+    """A franchise."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    name: Mapped[str] = mapped_column(Text)
+    slug: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, server_default="ACTIVE")
+    status_changed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    demo_mode: Mapped[bool] = mapped_column(server_default="true")
+    demo_allowlist: Mapped[list[str]] = mapped_column(Texts, server_default="{}")
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+
+
+class Location(Base):
+    """A shop; `timezone` is an IANA name."""
+
+    __tablename__ = "locations"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    name: Mapped[str] = mapped_column(Text)
+    slug: Mapped[str] = mapped_column(Text)
+    shopmonkey_location_id: Mapped[str | None] = mapped_column(Text)
+    timezone: Mapped[str] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    bays: Mapped[int] = mapped_column(server_default="1")
+    buffer_minutes: Mapped[int] = mapped_column(server_default="0")
+    lead_time_minutes: Mapped[int] = mapped_column(server_default="120")
+    horizon_days: Mapped[int] = mapped_column(server_default="60")
+    allowed_origins: Mapped[list[str]] = mapped_column(Texts, server_default="{}")
+    survey: Mapped[dict[str, object] | None] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+
+
+class LocationHours(Base):
+    """One stretch of opening hours; day 0 is Sunday, several rows a day are allowed."""
+
+    __tablename__ = "location_hours"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    location_id: Mapped[UUID]
+    day_of_week: Mapped[int]
+    opens_at: Mapped[time]
+    closes_at: Mapped[time]
+
+
+class CrmConfig(Base):
+    """The tenant's ShopMonkey account; secrets are sealed."""
+
+    __tablename__ = "tenant_crm_configs"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    api_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    webhook_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    previous_webhook_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    previous_secret_valid_until: Mapped[datetime | None] = mapped_column(Moment)
+    lead_workflow_status_ids: Mapped[list[str]] = mapped_column(
+        Texts, server_default="{619813fb2c9c3e8ce527be48,65fb14d76ee665db4d8d2ce0}"
+    )
+    lead_name_prefix: Mapped[str] = mapped_column(Text, server_default="New Quote")
+    next_poll_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    poll_failures: Mapped[int] = mapped_column(server_default="0")
+    polled_until: Mapped[datetime | None] = mapped_column(Moment)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+
+
+class MessagingConfig(Base):
+    """The tenant's messaging accounts and rules; secrets are sealed, quiet hours are local wall time."""
+
+    __tablename__ = "tenant_messaging_configs"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    twilio_account_sid: Mapped[str | None] = mapped_column(Text)
+    twilio_auth_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    twilio_phone_number: Mapped[str | None] = mapped_column(Text)
+    twilio_messaging_service_sid: Mapped[str | None] = mapped_column(Text)
+    sendgrid_api_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sendgrid_from_email: Mapped[str | None] = mapped_column(Text)
+    sendgrid_from_name: Mapped[str | None] = mapped_column(Text)
+    quiet_hours_start: Mapped[time] = mapped_column(server_default="20:00")
+    quiet_hours_end: Mapped[time] = mapped_column(server_default="09:00")
+    instant_replies: Mapped[bool] = mapped_column(server_default="false")
+    daily_cap: Mapped[int] = mapped_column(server_default="3")
+    sms_refused: Mapped[str | None] = mapped_column(Text)
+    email_refused: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+
+
+class User(Base):
+    """A person of the franchise; `location_ids` None means every location."""
+
+    __tablename__ = "users"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    email: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    location_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(server_default="true")
+    generation: Mapped[int] = mapped_column(server_default="1")
+    generation_raised_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+
+
+class UnroutedWebhook(Base):
+    """An event of a location that no tenant has claimed yet: ids only."""
+
+    __tablename__ = "unrouted_webhooks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    source: Mapped[str] = mapped_column(Text)
+    route_key: Mapped[str] = mapped_column(Text)
+    external_id: Mapped[str] = mapped_column(Text)
+    operation: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    replayed_at: Mapped[datetime | None] = mapped_column(Moment)

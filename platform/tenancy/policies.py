@@ -1,0 +1,220 @@
+"""The row level security of every table: few templates, written once.
+
+Migrations apply them, `audit isolation` compares the database with them. A change of a template therefore needs a revision
+that applies it again to every table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["TABLES", "Policy", "TablePolicy", "policies_of", "protect"]
+
+Command = Literal["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"]
+
+# One evaluation per statement: a bare current_setting() in a policy runs once per row.
+_TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+_LEAD = "(SELECT nullif(current_setting('app.lead_id', true), '')::uuid)"
+_ALL_LOCATIONS = "(SELECT current_setting('app.location_ids', true)) = '*'"
+_LOCATION_LIST = (
+    "(SELECT string_to_array(nullif(nullif(current_setting('app.location_ids', true), ''), '*'), ',')::uuid[])::uuid[]"
+)
+
+
+def _tenant(column: str) -> str:
+    return f"{column} = {_TENANT}"
+
+
+def _location(column: str) -> str:
+    return f"({_ALL_LOCATIONS} OR {column} = ANY ({_LOCATION_LIST}))"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy as the database should hold it; `check` is None where the command has none."""
+
+    name: str
+    role: str
+    command: Command
+    permissive: bool
+    using: str | None
+    check: str | None
+
+    def ddl(self, table: str) -> str:
+        parts = [
+            f"CREATE POLICY {self.name} ON {table}",
+            f"AS {'PERMISSIVE' if self.permissive else 'RESTRICTIVE'} FOR {self.command} TO {self.role}",
+        ]
+        if self.using is not None:
+            parts.append(f"USING ({self.using})")
+        if self.check is not None:
+            parts.append(f"WITH CHECK ({self.check})")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class TablePolicy:
+    """How one table is protected.
+
+    `scope`: "location" tables have location_id not null; "shared" ones may leave it null, and such a row is read by the whole
+    tenant and written only by those who see every location; "tenant" tables have none, for the reason in `why`; "platform"
+    tables belong to no tenant.
+    `app`, `visitor`, `platform`, `lookup`: the privileges granted, as GRANT takes them.
+    """
+
+    scope: Literal["location", "shared", "tenant", "platform"]
+    app: Sequence[str] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    visitor: Sequence[str] = ()
+    platform: Sequence[str] = ()
+    lookup: Sequence[str] = ()
+    why: str = ""
+    tenant_column: str = "tenant_id"
+    location_column: str = "location_id"
+    visitor_lead_column: str | None = None
+
+
+TABLES: dict[str, TablePolicy] = {
+    # The four tables without a tenant.
+    "tenants": TablePolicy(
+        "platform",
+        app=("SELECT",),
+        visitor=("SELECT (id, name, slug, status)",),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        lookup=("SELECT (id, slug, status, status_changed_at)",),
+        tenant_column="id",
+    ),
+    "routes": TablePolicy(
+        "platform",
+        app=("SELECT",),
+        platform=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        lookup=("SELECT",),
+    ),
+    "platform_users": TablePolicy("platform", app=(), platform=("SELECT", "INSERT", "UPDATE")),
+    "unrouted_webhooks": TablePolicy(
+        "platform", app=(), platform=("SELECT", "UPDATE", "DELETE"), lookup=("SELECT", "INSERT", "UPDATE")
+    ),
+    # One row a tenant, or rows of the whole tenant.
+    "tenant_heads": TablePolicy(
+        "tenant",
+        app=("SELECT", "UPDATE"),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        why="one row a tenant: the position of its newest event",
+    ),
+    "tenant_crm_configs": TablePolicy(
+        "tenant",
+        app=("SELECT", "UPDATE"),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        lookup=("SELECT (tenant_id, next_poll_at)",),
+        why="one row a tenant: the keys of its CRM account",
+    ),
+    "tenant_messaging_configs": TablePolicy(
+        "tenant",
+        app=("SELECT", "UPDATE"),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        why="one row a tenant: the keys of its messaging accounts",
+    ),
+    "users": TablePolicy(
+        "tenant",
+        platform=("SELECT", "INSERT", "UPDATE"),
+        lookup=("SELECT (tenant_id, id, email, active, generation, generation_raised_at)",),
+        why="a person may serve several locations: users.location_ids lists them",
+    ),
+    "sessions": TablePolicy(
+        "tenant",
+        lookup=("SELECT (tenant_id, id, user_id, revoked_at)",),
+        why="a sign-in belongs to a user, who may serve several locations",
+    ),
+    "opt_outs": TablePolicy(
+        "tenant",
+        why="an opt-out belongs to an address, whichever location the person spoke with; it holds a keyed hash only",
+    ),
+    "job_executions": TablePolicy(
+        "tenant", app=("SELECT", "INSERT", "UPDATE", "DELETE"), why="a job works for the whole tenant"
+    ),
+    "audit_log": TablePolicy(
+        "tenant",
+        app=("SELECT", "INSERT"),
+        platform=("SELECT", "INSERT"),
+        why="an audit trail has one chain a tenant",
+    ),
+    # Everything that hangs from a location.
+    "locations": TablePolicy(
+        "location",
+        location_column="id",
+        visitor=("SELECT (tenant_id, id, name, slug, timezone, phone, address)",),
+        platform=("SELECT", "INSERT", "UPDATE"),
+    ),
+    "location_hours": TablePolicy("location", visitor=("SELECT",), platform=("SELECT", "INSERT", "UPDATE", "DELETE")),
+    "touch_templates": TablePolicy("shared"),
+    "leads": TablePolicy(
+        "location",
+        visitor=("SELECT (tenant_id, id, location_id, first_name, last_name, status, created_at)",),
+        visitor_lead_column="id",
+    ),
+    "lead_orders": TablePolicy("location"),
+    "lead_events": TablePolicy("location", app=("SELECT", "INSERT")),
+    "consents": TablePolicy("location", app=("SELECT", "INSERT")),
+    "scheduled_messages": TablePolicy("location", lookup=("SELECT (tenant_id, status, due_at, lease_until)",)),
+    "message_logs": TablePolicy("location"),
+    "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at)",)),
+}
+
+
+def policies_of(table: str) -> Iterator[Policy]:
+    """The policies `table` should have, by the templates."""
+    rule = TABLES[table]
+    if rule.app:
+        yield from _app_policies(rule)
+    if rule.visitor:
+        yield Policy("visitor_reads", "lead_visitor", "SELECT", True, _visitor(rule), None)
+    if rule.platform:
+        yield Policy("platform_all", "lead_platform", "ALL", True, "true", "true")
+    if rule.lookup:
+        if "INSERT" in rule.lookup:
+            yield Policy("lookup_all", "lead_lookup", "ALL", True, "true", "true")
+        else:
+            yield Policy("lookup_reads", "lead_lookup", "SELECT", True, "true", None)
+
+
+def _app_policies(rule: TablePolicy) -> Iterator[Policy]:
+    tenant = _tenant(rule.tenant_column)
+    yield Policy("tenant_all", "lead_app", "ALL", True, tenant, tenant)
+    scope = _location(rule.location_column)
+    if rule.scope == "location":
+        yield Policy("location_all", "lead_app", "ALL", False, scope, scope)
+    elif rule.scope == "shared":
+        yield Policy(
+            "location_reads", "lead_app", "SELECT", False, f"({rule.location_column} IS NULL OR {scope})", None
+        )
+        yield Policy("location_inserts", "lead_app", "INSERT", False, None, scope)
+        yield Policy("location_updates", "lead_app", "UPDATE", False, scope, scope)
+        yield Policy("location_deletes", "lead_app", "DELETE", False, scope, None)
+
+
+def _visitor(rule: TablePolicy) -> str:
+    terms = [_tenant(rule.tenant_column)]
+    if rule.scope == "location":
+        terms.append(_location(rule.location_column))
+    if rule.visitor_lead_column is not None:
+        terms.append(f"{rule.visitor_lead_column} = {_LEAD}")
+    return " AND ".join(terms)
+
+
+def protect(table: str) -> Iterator[str]:
+    """The statements that put `table` behind its policies and grant what its roles may do."""
+    rule = TABLES[table]
+    yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+    yield f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
+    for policy in policies_of(table):
+        yield policy.ddl(table)
+    grants = {
+        "lead_app": rule.app,
+        "lead_visitor": rule.visitor,
+        "lead_platform": rule.platform,
+        "lead_lookup": rule.lookup,
+    }
+    for role, privileges in grants.items():
+        for privilege in privileges:
+            yield f"GRANT {privilege} ON {table} TO {role}"

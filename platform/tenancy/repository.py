@@ -1,0 +1,142 @@
+"""All SQL about tenants, locations, routes and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from lead_orchestrator.tenancy.models import (
+    CrmConfig,
+    Location,
+    LocationHours,
+    MessagingConfig,
+    Tenant,
+    UnroutedWebhook,
+)
+from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession
+
+__all__ = [
+    "REAL_NOW",
+    "claim_route",
+    "location",
+    "locations_by_id",
+    "mark_replayed",
+    "replace_hours",
+    "tenant",
+    "tenant_by_slug",
+    "tenants",
+    "unrouted",
+    "upsert_crm",
+    "upsert_location",
+    "upsert_messaging",
+    "upsert_tenant",
+]
+
+
+REAL_NOW = select(func.now())
+
+
+async def tenant(session: ReadSession) -> Tenant:
+    """The session's own tenant."""
+    return (await session.scalars(select(Tenant).where(Tenant.id == session.scope.tenant_id))).one()
+
+
+async def location(session: ReadSession, location_id: UUID) -> Location | None:
+    statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id == location_id)
+    return await session.scalar(statement)
+
+
+async def locations_by_id(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Location]:
+    statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id.in_(ids))
+    return {row.id: row for row in await session.scalars(statement)}
+
+
+async def tenant_by_slug(session: PlatformSession, slug: str) -> Tenant | None:
+    return await session.scalar(select(Tenant).where(Tenant.slug == slug))
+
+
+async def tenants(session: PlatformSession) -> Sequence[tuple[Tenant, int]]:
+    """Every tenant with the number of its locations, by slug."""
+    count = select(func.count()).where(Location.tenant_id == Tenant.id).scalar_subquery()
+    rows = await session.execute(select(Tenant, count).order_by(Tenant.slug))
+    return [(tenant, number) for tenant, number in rows]
+
+
+async def upsert_tenant(session: PlatformSession, slug: str, values: Mapping[str, object]) -> tuple[UUID, bool]:
+    """Make or change the tenant with this slug; returns its id and whether it is new."""
+    existing = await session.scalar(select(Tenant.id).where(Tenant.slug == slug).with_for_update())
+    if existing is not None:
+        await session.execute(update(Tenant).where(Tenant.id == existing).values(**values))
+        return existing, False
+    made = (await session.execute(insert(Tenant).values(slug=slug, **values).returning(Tenant.id))).scalar_one()
+    await session.execute(text("INSERT INTO tenant_heads (tenant_id) VALUES (:id)"), {"id": made})
+    return made, True
+
+
+async def upsert_location(session: PlatformSession, tenant_id: UUID, slug: str, values: Mapping[str, object]) -> UUID:
+    statement = (
+        insert(Location)
+        .values(tenant_id=tenant_id, slug=slug, **values)
+        .on_conflict_do_update(index_elements=["tenant_id", "slug"], set_=dict(values))
+        .returning(Location.id)
+    )
+    return (await session.execute(statement)).scalar_one()
+
+
+async def replace_hours(
+    session: PlatformSession, tenant_id: UUID, location_id: UUID, hours: Sequence[Mapping[str, object]]
+) -> None:
+    statement = delete(LocationHours).where(
+        LocationHours.tenant_id == tenant_id, LocationHours.location_id == location_id
+    )
+    await session.execute(statement)
+    rows = [{"tenant_id": tenant_id, "location_id": location_id, **row} for row in hours]
+    if rows:
+        await session.execute(insert(LocationHours).values(rows))
+
+
+async def claim_route(session: PlatformSession, kind: str, key: str, tenant_id: UUID, location_id: UUID | None) -> bool:
+    """Give `key` to this tenant; False if another one holds it."""
+    statement = text(
+        "INSERT INTO routes (kind, key, tenant_id, location_id) VALUES (:kind, :key, :tenant, :location)"
+        " ON CONFLICT (kind, key) DO UPDATE SET location_id = excluded.location_id"
+        " WHERE routes.tenant_id = excluded.tenant_id RETURNING true"
+    )
+    values = {"kind": kind, "key": key, "tenant": tenant_id, "location": location_id}
+    return await session.scalar(statement, values) is not None
+
+
+async def upsert_crm(session: PlatformSession, tenant_id: UUID, values: Mapping[str, object]) -> None:
+    statement = insert(CrmConfig).values(tenant_id=tenant_id, **values)
+    changed = {**values, "updated_at": func.now()}
+    await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=changed))
+
+
+async def upsert_messaging(session: PlatformSession, tenant_id: UUID, values: Mapping[str, object]) -> None:
+    statement = insert(MessagingConfig).values(tenant_id=tenant_id, **values)
+    changed = {**values, "updated_at": func.now(), "sms_refused": None, "email_refused": None}
+    await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=changed))
+
+
+async def crm_secret(session: PlatformSession, tenant_id: UUID) -> bytes | None:
+    """The sealed webhook secret that is in force."""
+    return await session.scalar(select(CrmConfig.webhook_secret).where(CrmConfig.tenant_id == tenant_id))
+
+
+async def unrouted(session: PlatformSession, keys: Sequence[str], limit: int = 1000) -> Sequence[UnroutedWebhook]:
+    """Events of these ShopMonkey locations that came before anybody had claimed them."""
+    statement = (
+        select(UnroutedWebhook)
+        .where(UnroutedWebhook.route_key.in_(keys), UnroutedWebhook.replayed_at.is_(None))
+        .order_by(UnroutedWebhook.received_at)
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+async def mark_replayed(session: PlatformSession, ids: Sequence[UUID]) -> None:
+    statement = update(UnroutedWebhook).where(UnroutedWebhook.id.in_(ids)).values(replayed_at=func.now())
+    await session.execute(statement)

@@ -1,0 +1,210 @@
+"""The only way to the database: sessions that carry a tenant from their first statement to their last.
+
+`Tenancy` hands them out. A `ReadSession` reads, a `WriteSession` also writes and appends events; both belong to one `Scope`,
+whose settings the policies of every table read. A session without a tenant does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeVar
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from lead_orchestrator.db import Engines
+from lead_orchestrator.errors import NotFoundError
+from lead_orchestrator.tenancy.tokens import Claims, Role
+
+__all__ = ["PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+
+
+class ScopeError(RuntimeError):
+    """A session was used against its scope: a defect of ours, never a caller's mistake."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows a session may touch. `location_ids` None means every location of the tenant."""
+
+    tenant_id: UUID
+    location_ids: frozenset[UUID] | None = None
+    subject: str = "system"
+    role: Role | None = None
+    lead_id: UUID | None = None
+    session_id: UUID | None = None
+
+    @classmethod
+    def service(cls, tenant_id: UUID, subject: str = "system") -> Self:
+        """The scope of a job: the whole tenant."""
+        return cls(tenant_id=tenant_id, subject=subject)
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """The scope of a verified token.
+
+        Raises:
+            NotFoundError: the token belongs to no tenant, so nothing of a tenant exists for it.
+        """
+        if claims.tenant_id is None:
+            raise NotFoundError("this token belongs to no franchise: ask for one by impersonation")
+        return cls(
+            tenant_id=claims.tenant_id,
+            location_ids=claims.location_ids,
+            subject=claims.subject,
+            role=claims.role,
+            lead_id=claims.lead_id,
+            session_id=claims.session_id,
+        )
+
+    def sees(self, location_id: UUID) -> bool:
+        return self.location_ids is None or location_id in self.location_ids
+
+    def settings(self) -> dict[str, str]:
+        """The settings that the policies read, all of them, so that none is left over from another scope."""
+        every = self.location_ids is None
+        return {
+            "tenant_id": str(self.tenant_id),
+            "location_ids": "*" if every else ",".join(sorted(map(str, self.location_ids or ()))),
+            "subject": self.subject,
+            "role": self.role.value if self.role else "SERVICE",
+            "lead_id": str(self.lead_id or ""),
+            "session_id": str(self.session_id or ""),
+        }
+
+
+# The first column is what the connection brought along: anything but nothing is a leak from whoever had it before.
+_BEGIN = text(
+    "SELECT coalesce(current_setting('app.tenant_id', true), ''), "
+    + ", ".join(
+        f"set_config('app.{name}', :{name}, true)"
+        for name in ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
+    )
+)
+_APPEND = text("SELECT append_events(cast(:events AS jsonb), cast(:audits AS jsonb))")
+
+
+class ReadSession(AsyncSession):
+    """A transaction that reads one tenant's rows."""
+
+    scope: Scope
+
+    async def begin_scope(self, scope: Scope) -> None:
+        """Set all settings; called once, by `Tenancy`, as the transaction's first statement."""
+        self.scope = scope
+        before = await self.scalar(_BEGIN, scope.settings())
+        if before:
+            await self.invalidate()
+            raise ScopeError("a pooled connection carried another session's tenant")
+
+
+@dataclass(frozen=True)
+class _Event:
+    location_id: UUID
+    lead_id: UUID
+    kind: str
+    detail: Mapping[str, object] | None
+
+    def row(self) -> dict[str, object]:
+        return {
+            "locationId": str(self.location_id),
+            "leadId": str(self.lead_id),
+            "kind": self.kind,
+            "detail": self.detail,
+        }
+
+
+@dataclass
+class _Buffer:
+    events: list[_Event] = field(default_factory=list)
+    audits: list[dict[str, object]] = field(default_factory=list)
+
+
+class WriteSession(ReadSession):
+    """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
+
+    _buffer: _Buffer
+
+    async def begin_scope(self, scope: Scope) -> None:
+        self._buffer = _Buffer()
+        await super().begin_scope(scope)
+
+    def record(
+        self, kind: str, *, location_id: UUID, lead_id: UUID, detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Append an event of this lead at commit; `detail` holds no address and no message text."""
+        self._buffer.events.append(_Event(location_id, lead_id, kind, detail))
+
+    def audit(self, action: str, *, target: str | None = None, detail: Mapping[str, object] | None = None) -> None:
+        """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
+        line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
+        self._buffer.audits.append(line)
+
+    async def append(self) -> None:
+        """Write what was buffered; called once, by `Tenancy`, as the last statement before the commit."""
+        await self.flush()
+        buffer, self._buffer = self._buffer, _Buffer()
+        if buffer.events or buffer.audits:
+            events = json.dumps([event.row() for event in buffer.events])
+            await self.execute(_APPEND, {"events": events, "audits": json.dumps(buffer.audits)})
+
+
+class PlatformSession(AsyncSession):
+    """A transaction of a platform administrator: tenants and their settings, no leads and no messages."""
+
+    async def audit(self, tenant_id: UUID, action: str, *, actor: str, target: str | None = None) -> None:
+        """Append to that tenant's audit trail."""
+        await self.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
+        line = {"actor": actor, "action": action, "target": target, "detail": None}
+        await self.execute(_APPEND, {"events": "[]", "audits": json.dumps([line])})
+
+
+_S = TypeVar("_S", bound=ReadSession)
+
+
+class Tenancy:
+    """Hands out sessions."""
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+
+    @asynccontextmanager
+    async def read(self, scope: Scope) -> AsyncIterator[ReadSession]:
+        """A session that reads in `scope`; a visitor's runs as the visitors' database role."""
+        engine = self.engines.visitor if scope.role is Role.VISITOR else self.engines.app
+        async with self._open(ReadSession, engine, scope) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self, scope: Scope) -> AsyncIterator[WriteSession]:
+        """A session that writes in `scope` and commits at the end of the block, or rolls back when it raises.
+
+        Raises:
+            ScopeError: the scope is a visitor's; what visitors start runs in a service scope of the tenant.
+        """
+        if scope.role is Role.VISITOR:
+            raise ScopeError("a visitor writes nothing: run the service in Scope.service(tenant_id)")
+        async with self._open(WriteSession, self.engines.app, scope) as session:
+            yield session
+            await session.append()
+
+    @asynccontextmanager
+    async def platform(self) -> AsyncIterator[PlatformSession]:
+        """A session of the platform's administrators."""
+        async with PlatformSession(self.engines.platform, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def _open(self, kind: type[_S], engine: AsyncEngine, scope: Scope) -> AsyncIterator[_S]:
+        async with kind(engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+            await session.begin_scope(scope)
+            yield session
+
+    def narrowed(self, scope: Scope, location_ids: frozenset[UUID]) -> Scope:
+        """`scope` limited further to `location_ids`."""
+        held = location_ids if scope.location_ids is None else scope.location_ids & location_ids
+        return replace(scope, location_ids=held)

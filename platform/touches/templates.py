@@ -1,0 +1,136 @@
+"""Message templates: `{name}` and `{name|default}` are filled in, `{{` and `}}` are braces; and what a text costs to send."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lead_orchestrator.errors import BadInputError
+
+__all__ = ["Encoding", "Problem", "check", "clean", "render", "segments"]
+
+Encoding = Literal["GSM-7", "UCS-2"]
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
+_VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)(?:\|([^{}|]*))?\}", re.ASCII)
+_JOINERS = "\u200c\u200d"  # they hold scripts and emoji together, unlike the other invisible characters
+
+_GSM = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"  # noqa: RUF001  # GSM 03.38 has these Greek letters
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_EXTENSION = "\f^{}\\[~]|€"
+_WIDTHS = {**dict.fromkeys(_GSM, 1), **dict.fromkeys(_GSM_EXTENSION, 2)}
+_ROOM: dict[Encoding, tuple[int, int]] = {"GSM-7": (160, 153), "UCS-2": (70, 67)}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at `position` (characters before it) of a template."""
+
+    position: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    position: int
+    name: str
+    default: str
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """The template with each `{name}` replaced by its value, once: braces in a value stay what they are.
+
+    Values are cleaned first. An empty one takes its default, else it leaves no gap and no stray comma behind.
+
+    Raises:
+        BadInputError: the template is malformed or names a variable `values` does not have; the message says where.
+    """
+    parts, problems = _parsed(template)
+    problems += _unknown(parts, values)
+    if problems:
+        raise BadInputError(problems[0].message, field=("template",))
+    written = ""
+    closing = False
+    for part in parts:
+        text = part if isinstance(part, str) else clean(values[part.name]) or clean(part.default)
+        if closing and isinstance(part, str):
+            written, text = _closed(written, text)
+        closing = not text if isinstance(part, _Variable) else closing and not text
+        written += text
+    return _closed(written, "")[0] if closing else written
+
+
+def check(template: str, allowed: Collection[str]) -> list[Problem]:
+    """Everything that keeps the template from being rendered with the `allowed` variables, in order; empty if nothing."""
+    parts, problems = _parsed(template)
+    return sorted(problems + _unknown(parts, allowed), key=lambda problem: problem.position)
+
+
+def clean(value: str) -> str:
+    """A value fit for one line of a message: trimmed, white space single, control and invisible characters removed."""
+    spaced = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", value))
+    visible = (c for c in spaced if not unicodedata.category(c).startswith("C") or c in _JOINERS)
+    return " ".join("".join(visible).split())
+
+
+def segments(text: str) -> tuple[Encoding, int]:
+    """How a text message travels and in how many parts, each of which is paid for; no text is no part."""
+    encoding: Encoding = "GSM-7" if all(character in _WIDTHS for character in text) else "UCS-2"
+    widths = [_WIDTHS[c] if encoding == "GSM-7" else 1 + (ord(c) > 0xFFFF) for c in text]  # noqa: PLR2004  # surrogates
+    alone, joined = _ROOM[encoding]
+    if sum(widths) <= alone:
+        return encoding, 1 if text else 0
+    count, used = 1, 0
+    for width in widths:
+        if used + width > joined:  # a pair is never split between two parts
+            count, used = count + 1, 0
+        used += width
+    return encoding, count
+
+
+def _parsed(template: str) -> tuple[list[str | _Variable], list[Problem]]:
+    parts: list[str | _Variable] = []
+    problems: list[Problem] = []
+    end = 0
+    for token in _TOKEN.finditer(template):
+        parts.append(template[end : token.start()])
+        end = token.end()
+        variable = _VARIABLE.fullmatch(token[0])
+        if token[0] in ("{{", "}}"):
+            parts.append(token[0][0])
+        elif variable:
+            parts.append(_Variable(token.start(), variable[1], variable[2] or ""))
+        else:
+            problems.append(_malformed(token[0], token.start()))
+    parts.append(template[end:])
+    return parts, problems
+
+
+def _malformed(token: str, position: int) -> Problem:
+    place = f"at character {position + 1}"
+    if token in ("{", "}"):
+        return Problem(position, f"a single {token} {place}; write {token * 2} for a brace, {{name}} for a variable")
+    return Problem(position, f"{token!r} {place} is no variable; write {{name}} or {{name|default}}")
+
+
+def _unknown(parts: list[str | _Variable], known: Collection[str]) -> list[Problem]:
+    names = ", ".join(sorted(known)) or "none"
+    return [
+        Problem(part.position, f"unknown variable {part.name!r} at character {part.position + 1}; known are: {names}")
+        for part in parts
+        if isinstance(part, _Variable) and part.name not in known
+    ]
+
+
+def _closed(before: str, after: str) -> tuple[str, str]:
+    """The texts around an empty value, joined as if nothing had been between them."""
+    if not before or before.endswith("\n"):
+        return before, after.lstrip(" ,;:")
+    if not after or after[0] in " \n,.;:!?)":
+        return before.rstrip(" "), after
+    return before, after
