@@ -7,7 +7,7 @@ RUN python tools/bootstrap.py --uv-requirement > uv.txt \
  && pip install --require-hashes --no-deps -r uv.txt \
  && uv export --frozen --no-default-groups --no-emit-project -q -o requirements.txt \
  && uv export --frozen --only-group build -q -o build.txt \
- && uv venv /opt/venv \
+ && python -m venv --without-pip /opt/venv \
  && uv pip install --require-hashes --compile-bytecode --python /opt/venv/bin/python -r requirements.txt \
  && pip install --require-hashes --no-deps -r build.txt
 COPY README.md LICENSE ./

@@ -7,6 +7,8 @@ ARGS ?=
 WORKERS ?= 2
 export PYTHON
 
+CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright'
+
 .PHONY: help venv demo test check fmt migrate bench chaos schema lock clean
 
 help: ## list the targets
@@ -25,12 +27,7 @@ test: venv ## run every test (ARGS="-k name" selects)
 	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: venv ## run all static checks
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m tools.lints
-	@$(BIN)/python -m mypy
-	@$(BIN)/python -m pyright
+	@failed=0; for check in $(CHECKS); do $(BIN)/$$check || { echo "^ failed: $$check"; failed=1; }; done; exit $$failed
 
 fmt: venv ## format the code and apply safe fixes
 	@$(BIN)/ruff check --fix .

@@ -52,6 +52,15 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("scheduler_interval_ms", "SCHEDULER_INTERVAL_MS")
     )
 
+    send_lease_seconds: Annotated[float, Field(ge=1.5, le=600)] = Field(
+        30, description="A message that is being sent is its sender's for so long; a call takes a third of it at most."
+    )
+    unknown_settle_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        60, description="How long after an attempt a provider that has no trace of it is believed."
+    )
+    database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10
+    worker_jobs: Annotated[int, Field(ge=1, le=200)] = Field(20, description="Jobs one worker runs at once.")
+
     @property
     def dispatch_interval(self) -> float:
         """Seconds between two passes of the dispatcher."""

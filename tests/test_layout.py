@@ -85,9 +85,20 @@ def test_the_wheel_holds_the_code_under_its_import_name(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "lead_orchestrator/settings.py" in names
-    assert {"lead_orchestrator/" + str(path.relative_to(CODE)) for path in CODE.rglob("*.py")} <= set(names)
+    assert {f"lead_orchestrator/{path.relative_to(CODE)}" for path in CODE.rglob("*") if _is_shipped(path)} <= set(
+        names
+    )
     assert [name for name in names if name.startswith("lead_orchestrator/migrations/")]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"lead_orchestrator"}
+
+
+def test_the_installation_in_place_holds_no_copy_of_anything() -> None:
+    """A copied migration, say, would stay as it was when .venv was made."""
+    assert not (Path(sysconfig.get_path("purelib")) / "lead_orchestrator").exists()
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
 
 
 def _sources() -> list[Path]:

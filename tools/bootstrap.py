@@ -176,7 +176,7 @@ def _run(*command: str | Path, **environment: str) -> str:
         done = subprocess.run(  # noqa: S603 - the commands are the ones above
             command,
             cwd=ROOT,
-            env=kept | environment,
+            env=kept | _cache() | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -188,6 +188,16 @@ def _run(*command: str | Path, **environment: str) -> str:
         output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise StepError(f"{shlex.join(map(str, command))} ended with {done.returncode}:\n{output}")
     return done.stdout
+
+
+def _cache() -> dict[str, str]:
+    """Nothing where uv can keep its cache, else that it must do without."""
+    folder = Path(os.environ.get("UV_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return {"UV_NO_CACHE": "1"}
+    return {} if os.access(folder, os.W_OK) else {"UV_NO_CACHE": "1"}
 
 
 def _say(line: str) -> None:

@@ -76,7 +76,9 @@ def run_to_end(program: Program, wait: Callable[[Callable[[], bool], float], boo
     try:
         wait(lambda: process.poll() is not None, seconds)
     finally:
-        end_process(process, ((signal.SIGKILL, 5.0),))
+        if process.poll() is None:  # its own children too
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return process.returncode
 
 

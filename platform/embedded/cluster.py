@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ __all__ = ["Cluster", "Passwords", "open_cluster", "remove"]
 
 ROOT_HOMES = (Path("/var/lib/lead-orchestrator"), Path("/var/tmp/lead-orchestrator"))  # noqa: S108  # its owner is checked
 THROW_AWAY = "tmp-"
+REMOVAL_ATTEMPTS = 20
+REMOVAL_PAUSE_SECONDS = 0.05
 ENTRIES = ("services.json", "ports.json", "postgres", "log", "lock")
 
 
@@ -91,7 +94,7 @@ def open_cluster(data_dir: Path, *, ephemeral: bool) -> Cluster:
 def remove(cluster: Cluster, data_dir: Path) -> None:
     """Remove a throw-away cluster whose servers have ended, and what was made for it in its data folder."""
     with held(cluster.folder.parent / "lock"):
-        shutil.rmtree(cluster.folder)
+        _remove_folder(cluster.folder)
     _remove_entries(data_dir)
 
 
@@ -204,13 +207,22 @@ def _sweep(home: Path) -> None:
 def _forget(folder: Path) -> None:
     origin = folder / "data_dir"
     data_dir = Path(origin.read_text(encoding="utf-8")) if origin.exists() else None
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_folder(folder)
     if data_dir is None or not data_dir.is_dir():
         return
     lock = FileLock(data_dir / "lock")
     if lock.take():
         _remove_entries(data_dir)
         lock.release()
+
+
+def _remove_folder(folder: Path) -> None:
+    """A process just killed may still be writing its last file there: hence some attempts."""
+    for _ in range(REMOVAL_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(REMOVAL_PAUSE_SECONDS)
 
 
 def _remove_entries(data_dir: Path) -> None:

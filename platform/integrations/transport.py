@@ -1,42 +1,22 @@
-"""One HTTP exchange with a provider, which knows whether the request can have left this machine."""
+"""One HTTP exchange with a provider, which tells whether the request can have left this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from lead_orchestrator.integrations.providers import ProviderBusy, ProviderUnknown
+from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
 
-__all__ = ["Departure", "exchange", "json_object", "retry_after"]
+__all__ = ["exchange", "json_object", "retry_after"]
 
 LONGEST_WAIT = 3600.0
+CONNECT_SHARE = 0.3  # waiting for a connection, TCP and TLS each: together they end before the whole call does
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-
-
-class Departure:
-    """Watches httpcore's trace events: has the first byte of the request been handed to the socket?
-
-    A transport that reports no events (a test's, another library's) counts as departed: the careful answer.
-    """
-
-    def __init__(self) -> None:
-        self._seen = False
-        self._left = False
-
-    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        self._seen = True
-        if event.endswith("send_request_headers.started"):
-            self._left = True
-
-    @property
-    def possible(self) -> bool:
-        return self._left or not self._seen
 
 
 async def exchange(
@@ -53,19 +33,23 @@ async def exchange(
     Raises:
         ProviderBusy: the request never left, or `sending` is false: a read changes nothing and may be repeated.
         ProviderUnknown: it may have left and no whole answer came.
+        ProviderRefused: a header (the key's, in practice) or the body cannot be written.
     """
-    departure = Departure()
-    limits = httpx.Timeout(timeout, connect=timeout / 2, pool=timeout / 2)
+    before_sending = timeout * CONNECT_SHARE
+    limits = httpx.Timeout(timeout, connect=before_sending, pool=before_sending)
     try:
         async with asyncio.timeout(timeout):
-            return await http.request(
-                method, url, timeout=limits, follow_redirects=False, extensions={"trace": departure.trace}, **request
-            )
+            return await http.request(method, url, timeout=limits, follow_redirects=False, **request)
     except NEVER_SENT as error:
         raise ProviderBusy(None, type(error).__name__) from None
+    except (UnicodeEncodeError, httpx.LocalProtocolError) as error:
+        in_header = isinstance(error, httpx.LocalProtocolError) or error.encoding == "ascii"
+        place = "key" if in_header else "message"
+        message = f"the {place} holds a character that cannot be sent; enter it again"
+        raise ProviderRefused("unsendable", message, credentials=in_header) from None
     except (httpx.HTTPError, TimeoutError) as error:
         name = type(error).__name__
-        if sending and departure.possible:
+        if sending:
             raise ProviderUnknown(f"{name} after the request may have left") from None
         raise ProviderBusy(None, name) from None
 

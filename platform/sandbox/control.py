@@ -184,10 +184,18 @@ class ControlApi:
         if mail is None or address is None:
             raise NotFoundError(f"there is no mail {request.path_params['id']!r} with a one-click List-Unsubscribe")
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        body = b"List-Unsubscribe=One-Click"
-        subject = f"unsubscribe {mail.id}"
-        await self._sandbox.courier.carry(Delivery("unsubscribe", subject, address, body, lambda _attempt: headers))
-        return JSONResponse({"url": address, "outcome": self._world.log[-1]["outcome"]})
+        body, outcomes = b"List-Unsubscribe=One-Click", list[str]()
+        await self._sandbox.courier.carry(
+            Delivery(
+                channel="unsubscribe",
+                subject=f"unsubscribe {mail.id}",
+                url=address,
+                body=body,
+                headers=lambda _attempt: headers,
+                done=lambda _delivered, outcome: outcomes.append(outcome),
+            )
+        )
+        return JSONResponse({"url": address, "outcome": outcomes[0]})
 
     async def _log(self, request: Request) -> Response:
         start = _whole(request.query_params.get("after"), "after")

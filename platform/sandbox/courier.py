@@ -64,7 +64,9 @@ class Courier:
         self.spawn(self.carry(delivery))
 
     async def carry(self, delivery: Delivery) -> None:
-        """Deliver and come back when it has arrived or was given up; faults lose, copy, mix or delay it."""
+        """Deliver, and come back when it has arrived, was given up or was set aside by a fault to arrive later.
+
+        So deliveries that are carried one after the other arrive in order, unless a fault mixes them."""
         faults = self._world.faults
         if faults.strike(delivery.channel, ("lose",), delivery.url):
             self._tell(delivery, 0, delivered=False, outcome="lost on purpose")
@@ -72,10 +74,16 @@ class Courier:
         late = faults.strike(delivery.channel, ("late",), delivery.url)
         shuffle = faults.strike(delivery.channel, ("shuffle",), delivery.url)
         pause = (late.seconds if late else 0) + (self._world.random.uniform(0, shuffle.seconds) if shuffle else 0)
-        if pause:
-            await asyncio.sleep(pause)
         duplicate = faults.strike(delivery.channel, ("duplicate",), delivery.url)
-        for _ in range(duplicate.copies if duplicate else 1):
+        copies = duplicate.copies if duplicate else 1
+        if pause:
+            self.spawn(self._deliver(delivery, copies, pause))
+        else:
+            await self._deliver(delivery, copies)
+
+    async def _deliver(self, delivery: Delivery, copies: int, pause: float = 0.0) -> None:
+        await asyncio.sleep(pause)
+        for _ in range(copies):
             await self._attempts(delivery)
 
     async def _attempts(self, delivery: Delivery) -> None:

@@ -104,7 +104,8 @@ class Faults:
     async def pause(self, seconds: float) -> None:
         """Wait, unless the sandbox ends before."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._released.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._released.wait()
 
     def release(self, *, released: bool = True) -> None:
         """End every pause, now and from now on; `released=False` lets them wait again."""
@@ -168,6 +169,7 @@ def guarded(faults: Faults, replies: FaultReplies, endpoint: Endpoint) -> Endpoi
         target = f"{request.method} {request.url.path}"
         delay = faults.strike(replies.service, ("delay",), target)
         if delay is not None and delay.when == "before":
+            await request.body()  # it has arrived, even if the caller gives up while waiting
             await faults.pause(delay.seconds)
         if faults.strike(replies.service, ("drop",), target):
             return DroppedReply()

@@ -237,7 +237,7 @@ def _thread_item(message: Message) -> str:
         body = f'<iframe sandbox="" title="{title}" srcdoc="{escape(message.html)}"></iframe>'
     if unsubscribe_address(message):
         action = f"/mails/{quote(message.id, safe='')}/unsubscribe"
-        body += f'<form class="unsubscribe" method="post" action="{action}"><button class="plain">Unsubscribe</button></form>'
+        body += f'<form method="post" action="{action}"><button class="plain">Unsubscribe</button></form>'
     sender = escape(f"{message.sender_name} <{message.sender}>" if message.sender_name else message.sender)
     subject = escape(message.subject or "(no subject)")
     return (

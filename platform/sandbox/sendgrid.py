@@ -151,7 +151,7 @@ class SendGridApi:
         for step in message.steps[1:]:
             await asyncio.sleep(max(0.0, step.at - time.time()))
             event = _event(message, message_id, step)
-            self._sandbox.courier.send(_event_delivery(account, message, event))
+            await self._sandbox.courier.carry(_event_delivery(account, message, event))
 
     async def _event_settings(self, _: Request, account: SendGridAccount) -> Response:
         return JSONResponse({"enabled": account.event_url is not None, "url": account.event_url or ""})

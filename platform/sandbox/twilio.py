@@ -152,7 +152,7 @@ class TwilioApi:
                 fields["ErrorCode"] = str(step.error_code)
             subject = f"{step.status} {message.id}"
             url = message.status_callback or ""
-            self._sandbox.courier.send(_form_delivery(account, "twilio_callback", subject, url, fields))
+            await self._sandbox.courier.carry(_form_delivery(account, "twilio_callback", subject, url, fields))
 
     async def _list(self, request: Request, account: TwilioAccount) -> Response:
         query = request.query_params

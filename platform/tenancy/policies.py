@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["TABLES", "Policy", "TablePolicy", "policies_of", "protect"]
+__all__ = ["DEFINER_FUNCTIONS", "TABLES", "Policy", "TablePolicy", "policies_of", "protect"]
 
 Command = Literal["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"]
 
@@ -160,6 +160,23 @@ TABLES: dict[str, TablePolicy] = {
     "message_logs": TablePolicy("location"),
     "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at)",)),
 }
+
+# The only functions that run with their owner's rights; each belongs to lead_lookup, and lead_app alone may call it.
+DEFINER_FUNCTIONS = frozenset(
+    {
+        "lookup_due_events()",
+        "lookup_due_lag()",
+        "lookup_due_messages()",
+        "lookup_due_polls()",
+        "lookup_next_due()",
+        "lookup_open_messages()",
+        "lookup_revoked(timestamp with time zone)",
+        "lookup_route(text, text)",
+        "lookup_tenant(text)",
+        "lookup_tenants()",
+        "record_unrouted(text, text, text, text)",
+    }
+)
 
 
 def policies_of(table: str) -> Iterator[Policy]:

@@ -27,9 +27,10 @@ class Touch:
 
 
 def next_due(anchor: datetime, day: int, zone: ZoneInfo, previous_sent_at: datetime | None) -> datetime:
-    """When the touch of `day` is due, in UTC: the anchor's wall time that many days on, a day after the last touch at least.
+    """When the touch of `day` is due, in UTC: the anchor's wall time that many days on.
 
-    `anchor` is the first contact. A wall time the clock leaves out is the end of the gap, one it shows twice the first.
+    `anchor` is the first contact. A touch that went out late shifts the next ones: each comes a day after the one before
+    at least, by the wall clock. A wall time the clock leaves out is the end of the gap, one it shows twice the first.
 
     Raises:
         ValueError: an instant has no zone.
@@ -37,7 +38,7 @@ def next_due(anchor: datetime, day: int, zone: ZoneInfo, previous_sent_at: datet
     planned = _days_on(anchor, day, zone)
     if previous_sent_at is None:
         return planned
-    return max(planned, _days_on(previous_sent_at, 1, zone), previous_sent_at.astimezone(UTC) + timedelta(days=1))
+    return max(planned, _days_on(previous_sent_at, 1, zone))
 
 
 def _days_on(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
@@ -60,14 +61,18 @@ _TEXTS: tuple[tuple[Channel, str | None, str], ...] = (
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, it's {shop_name}. Thanks for asking us about window tint for your {vehicle|vehicle}! "
-        "Questions about price or times? Just text back or chat here: {chat_link} Reply STOP to opt out",
+        (
+            "Hi {first_name|there}, it's {shop_name}. Thanks for asking us about window tint for your {vehicle|vehicle}! "
+            "Questions about price or times? Just text back or chat here: {chat_link} Reply STOP to opt out"
+        ),
     ),
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, {shop_name} again. Your quote is ready whenever you are. "
-        "Is there a day this week that would suit you?",
+        (
+            "Hi {first_name|there}, {shop_name} again. Your quote is ready whenever you are. "
+            "Is there a day this week that would suit you?"
+        ),
     ),
     (
         Channel.EMAIL,
@@ -85,14 +90,18 @@ Or simply answer this e-mail; a person reads it."""
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, quick thought from {shop_name}: good tint keeps most of the sun's heat and UV out. "
-        "Shall we find you a time?",
+        (
+            "Hi {first_name|there}, quick thought from {shop_name}: good tint keeps most of the sun's heat and UV out. "
+            "Shall we find you a time?"
+        ),
     ),
     (
         Channel.SMS,
         None,
-        "{first_name|Hello}, most cars are done and back with you the same day. "
-        "Which works better for you, a weekday or Saturday? - {shop_name}",
+        (
+            "{first_name|Hello}, most cars are done and back with you the same day. "
+            "Which works better for you, a weekday or Saturday? - {shop_name}"
+        ),
     ),
     (
         Channel.EMAIL,
@@ -111,8 +120,10 @@ Anything else? Ask us here: {chat_link}"""
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, still thinking about tint for your {vehicle|vehicle}? "
-        "We're happy to answer anything, no strings attached. - {shop_name}",
+        (
+            "Hi {first_name|there}, still thinking about tint for your {vehicle|vehicle}? "
+            "We're happy to answer anything, no strings attached. - {shop_name}"
+        ),
     ),
     (
         Channel.SMS,
@@ -133,8 +144,10 @@ Write back, or chat with us here: {chat_link}"""
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, has anything changed about your {vehicle|vehicle}? "
-        "If you'd like other options or a new quote, just say so. - {shop_name}",
+        (
+            "Hi {first_name|there}, has anything changed about your {vehicle|vehicle}? "
+            "If you'd like other options or a new quote, just say so. - {shop_name}"
+        ),
     ),
     (
         Channel.SMS,
@@ -155,8 +168,10 @@ If it isn't, no hard feelings. We'll write once more and then leave you in peace
     (
         Channel.SMS,
         None,
-        "Hi {first_name|there}, this is our last note about your quote. We'd love to see you and your {vehicle|car} "
-        "whenever you're ready: {chat_link} All the best, {shop_name}",
+        (
+            "Hi {first_name|there}, this is our last note about your quote. We'd love to see you and your {vehicle|car} "
+            "whenever you're ready: {chat_link} All the best, {shop_name}"
+        ),
     ),
 )
 

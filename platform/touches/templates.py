@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\{([a-z][a-z0-9_]*)(?:\|([^{}|]*))?\}", re.ASCII)
 _JOINERS = "\u200c\u200d"  # they hold scripts and emoji together, unlike the other invisible characters
 
 _GSM = (
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"  # noqa: RUF001  # GSM 03.38 has these Greek letters
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _GSM_EXTENSION = "\f^{}\\[~]|€"
@@ -54,15 +54,18 @@ def render(template: str, values: Mapping[str, str]) -> str:
     problems += _unknown(parts, values)
     if problems:
         raise BadInputError(problems[0].message, field=("template",))
-    written = ""
-    closing = False
+    written, closing = "", False
     for part in parts:
-        text = part if isinstance(part, str) else clean(values[part.name]) or clean(part.default)
-        if closing and isinstance(part, str):
-            written, text = _closed(written, text)
-        closing = not text if isinstance(part, _Variable) else closing and not text
+        if isinstance(part, _Variable):
+            text = clean(values[part.name]) or clean(part.default)
+            closing = not text
+        elif closing and part:
+            written, text = _closed(written, part)
+            closing = False
+        else:
+            text = part
         written += text
-    return _closed(written, "")[0] if closing else written
+    return written.rstrip(" ") if closing else written
 
 
 def check(template: str, allowed: Collection[str]) -> list[Problem]:
@@ -131,6 +134,6 @@ def _closed(before: str, after: str) -> tuple[str, str]:
     """The texts around an empty value, joined as if nothing had been between them."""
     if not before or before.endswith("\n"):
         return before, after.lstrip(" ,;:")
-    if not after or after[0] in " \n,.;:!?)":
+    if after[0] in " \n,.;:!?)":
         return before.rstrip(" "), after
     return before, after

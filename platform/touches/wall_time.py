@@ -17,7 +17,7 @@ def wall_instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
 
 def instants_of(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, ...]:
     """Each instant the wall clock shows `wall` on `day`, in UTC and in order; the end of the gap if it shows it never."""
-    local = datetime.combine(day, wall, zone)
+    local = datetime.combine(day, wall.replace(fold=0), zone)
     first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     if first == second:
         return (first,)

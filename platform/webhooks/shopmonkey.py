@@ -41,7 +41,7 @@ class ShopMonkeyWebhook:
     secrets: SecretOpener
     wake: Wake
 
-    async def __call__(self, request: Request) -> Response:
+    async def receive(self, request: Request) -> Response:
         """`POST /webhooks/shopmonkey/order`: 202 when stored, known or about something else; 4xx says what is wrong."""
         body = await _body(request)
         hint = parse(body)

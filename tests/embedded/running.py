@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,6 +47,17 @@ def is_alive(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+@contextmanager
+def sleeping(folder: Path, user: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that works in `folder` and does nothing, run by `user` when this is root."""
+    process = subprocess.Popen(["sleep", "60"], cwd=folder, user=user if os.geteuid() == 0 else None)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def wait_for(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + LIMIT_SECONDS
     while not condition():
@@ -61,17 +73,22 @@ def port_of(url: str) -> int:
     return port
 
 
+def run_caller(data_dir: Path, *, ephemeral: bool = True) -> subprocess.Popen[bytes]:
+    """A program of its own, in a session of its own, that starts the services on `data_dir` and waits."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.embedded.caller", str(data_dir), "ephemeral" if ephemeral else "kept"],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 class Caller:
-    """A program of its own, in a session of its own, that started the services on `data_dir` and waits."""
+    """Such a program, with the services started."""
 
     def __init__(self, data_dir: Path, *, ephemeral: bool = True) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.embedded.caller", str(data_dir), "ephemeral" if ephemeral else "kept"],
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self.process = run_caller(data_dir, ephemeral=ephemeral)
         assert self.process.stdout is not None
         addresses = json.loads(self.process.stdout.readline())
         self.ports = [port_of(addresses["admin_url"]), port_of(addresses["redis_url"])]

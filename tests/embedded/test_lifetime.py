@@ -13,7 +13,7 @@ import redis.asyncio
 
 from lead_orchestrator.embedded import start_embedded
 from lead_orchestrator.embedded.child import end_leftover
-from tests.embedded.running import Caller, is_alive, read_pids, wait_for
+from tests.embedded.running import LIMIT_SECONDS, Caller, is_alive, read_pids, run_caller, sleeping, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
@@ -26,6 +26,18 @@ def test_nothing_is_left_when_the_caller_is_ended(data_dir: Path, number: signal
     assert caller.leaves_nothing_running()
     assert not caller.private_folder.exists()
     assert not data_dir.exists()
+
+
+def test_nothing_is_left_when_the_caller_is_killed_while_it_starts(data_dir: Path) -> None:
+    process = run_caller(data_dir)
+    assert wait_for(lambda: any((data_dir / "postgres").glob("data*")))
+    private_folder = (data_dir / "postgres").resolve()
+
+    process.kill()
+    process.communicate(timeout=LIMIT_SECONDS)
+
+    assert wait_for(lambda: not data_dir.exists())
+    assert not private_folder.exists()
 
 
 def test_nothing_is_left_after_ctrl_c(data_dir: Path) -> None:
@@ -86,19 +98,16 @@ def test_stopping_removes_what_was_made_and_spares_the_callers_files(data_dir: P
 
 def test_a_server_left_behind_is_ended_and_a_stranger_with_its_pid_is_spared(tmp_path: Path) -> None:
     pid_file = tmp_path / "server.pid"
-    with (
-        subprocess.Popen(["sleep", "60"], cwd=tmp_path) as server,
-        subprocess.Popen(["sleep", "60"], cwd="/") as stranger,
-    ):
+    with sleeping(tmp_path) as server, sleeping(Path("/")) as stranger:
         pid_file.write_text(f"{server.pid}\n")
         end_leftover(pid_file, tmp_path)
         pid_file.write_text(f"{stranger.pid}\n")
         end_leftover(pid_file, tmp_path)
 
-        assert server.poll() is None and server.wait(1) == -signal.SIGINT
-        assert stranger.poll() is None
+        assert server.wait(1) == -signal.SIGINT
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.2)
         assert not pid_file.exists()
-        stranger.kill()
 
 
 async def test_a_server_that_dies_is_started_again_where_it_was(data_dir: Path) -> None:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from lead_orchestrator.embedded import Embedded, start_embedded
 from lead_orchestrator.embedded.binaries import installed_binaries, package_folder
 from lead_orchestrator.errors import ConfigurationError
-from tests.embedded.running import Caller, port_of, read_pids
+from tests.embedded.running import Caller, port_of, read_pids, sleeping
 
 
 async def write_note(url: str, note: str) -> None:
@@ -79,7 +78,7 @@ async def test_the_data_go_along_with_a_moved_data_folder(data_dir: Path) -> Non
         assert await read_notes(services.admin_url) == ["moved"]
 
 
-async def test_a_crash_does_not_prevent_the_next_start(data_dir: Path) -> None:
+def test_a_crash_does_not_prevent_the_next_start(data_dir: Path) -> None:
     caller = Caller(data_dir, ephemeral=False)
     for pid in (caller.pids.postgres, caller.pids.valkey, caller.pids.guardian):
         os.kill(pid, signal.SIGKILL)
@@ -88,16 +87,12 @@ async def test_a_crash_does_not_prevent_the_next_start(data_dir: Path) -> None:
     server_user = pid_files[0].stat().st_uid
 
     # As after a restart of the machine: the pid in the file now belongs to something else of the same user.
-    stranger = subprocess.Popen(["sleep", "60"], cwd="/", user=server_user if os.geteuid() == 0 else None)
-    for pid_file in pid_files:
-        pid_file.write_text(f"{stranger.pid}\n")
-
-    with start_embedded(data_dir, durable=False) as services:
-        assert services.owned
-        assert await read_notes(services.admin_url) == []
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
+    with sleeping(Path("/"), user=server_user) as stranger:
+        for pid_file in pid_files:
+            pid_file.write_text(f"{stranger.pid}\n")
+        with start_embedded(data_dir, durable=False) as services:
+            assert services.owned
+        assert stranger.poll() is None
 
 
 async def test_an_interrupted_first_start_leaves_no_half_of_a_cluster(data_dir: Path) -> None:

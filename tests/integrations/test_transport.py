@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from lead_orchestrator.integrations.providers import ProviderBusy, ProviderUnknown
+from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 from tests.integrations.wire import Answer, Hangup, Silence, Wire
 
@@ -65,7 +65,7 @@ async def test_waiting_for_a_free_connection_is_certainly_not_accepted(wire: Wir
     assert len(wire.requests) == 1
 
 
-async def test_a_time_out_of_a_transport_without_events_counts_as_departed() -> None:
+async def test_a_time_out_of_any_transport_is_unknown() -> None:
     async def never(_request: httpx.Request) -> httpx.Response:
         return await asyncio.Future()
 
@@ -78,6 +78,36 @@ async def test_a_read_that_fails_may_be_repeated(http: httpx.AsyncClient, wire: 
     wire.answers(Hangup())
     with pytest.raises(ProviderBusy):
         await exchange(http, "GET", wire.url, timeout=5, sending=False)
+
+
+async def test_a_handshake_that_never_ends_is_certainly_not_accepted(http: httpx.AsyncClient) -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(ProviderBusy) as caught:
+            await exchange(http, "POST", url, timeout=0.3, sending=True)
+    assert caught.value.code == "ConnectTimeout"
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "\u2028"])
+async def test_a_key_that_cannot_be_sent_is_the_tenants_to_mend(http: httpx.AsyncClient, wire: Wire, key: str) -> None:
+    with pytest.raises(ProviderRefused) as caught:
+        await exchange(http, "POST", wire.url, timeout=5, sending=True, headers={"Authorization": f"Bearer {key}"})
+    assert caught.value.credentials
+    assert key not in str(caught.value)
+    assert wire.requests == []
+
+
+async def test_a_text_that_cannot_be_sent_is_final_and_not_the_keys_fault(http: httpx.AsyncClient, wire: Wire) -> None:
+    for body in ({"json": {"text": "\ud800"}}, {"data": {"text": "\ud800"}}):
+        with pytest.raises(ProviderRefused) as caught:
+            await exchange(http, "POST", wire.url, timeout=5, sending=True, **body)
+        assert not caught.value.credentials
+    assert wire.requests == []
 
 
 async def test_a_cancelled_call_stays_cancelled(http: httpx.AsyncClient, wire: Wire) -> None:

@@ -31,13 +31,18 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
+def _ask(root: Path, expression: str) -> str:
+    """What the checkout's own bootstrap says of it."""
+    program = f"import sys; sys.path.insert(0, {str(root / 'tools')!r}); import bootstrap; print(bootstrap.{expression})"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def _stamp(root: Path) -> None:
-    program = f"import sys; sys.path.insert(0, {str(root / 'tools')!r}); import bootstrap; print(bootstrap._contents())"
-    contents = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.strip()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    (root / ".venv/stamp.json").write_text(json.dumps({"root": str(root), "python": python, "contents": contents}))
+    stamp = {"root": str(root), "python": python, "contents": _ask(root, "_contents()")}
+    (root / ".venv/stamp.json").write_text(json.dumps(stamp))
 
 
 def _make_venv(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,24 +72,27 @@ def test_an_interrupted_environment_is_made_anew_and_a_failure_says_which_comman
     done = _make_venv(checkout)
 
     assert done.returncode != 0
-    assert "Making .venv" in done.stderr
+    assert "Making .venv with Python" in done.stderr
+    assert "Bringing .venv up to date" not in done.stderr
     assert re.search(r"Could not prepare \.venv: .* -m pip .* ended with 1", done.stderr)
     assert "No matching distribution found" in done.stderr
     assert not (checkout / ".venv/left-over").exists()
     assert not (checkout / ".venv/stamp.json").exists()
 
 
-def test_an_environment_that_was_moved_here_is_made_anew(checkout: Path) -> None:
+def test_an_environment_that_was_moved_here_is_of_no_use(checkout: Path) -> None:
     moved = checkout.rename(checkout.with_name("c d"))
 
-    assert "Making .venv" in _make_venv(moved).stderr
+    assert _ask(moved, "_is_usable()") == "False"
 
 
-def test_a_changed_lock_is_installed(checkout: Path) -> None:
-    with (checkout / "uv.lock").open("a") as lock:
-        lock.write("\n")
+@pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml"])
+def test_after_a_change_of_what_is_wanted_the_environment_is_updated_in_place(checkout: Path, name: str) -> None:
+    with (checkout / name).open("a") as file:
+        file.write("
+")
 
-    assert "Bringing .venv up to date" in _make_venv(checkout).stderr
+    assert (_ask(checkout, "_is_current()"), _ask(checkout, "_is_usable()")) == ("False", "True")
 
 
 def test_an_environment_elsewhere_is_not_deleted(checkout: Path, tmp_path: Path) -> None:

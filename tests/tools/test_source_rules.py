@@ -115,6 +115,7 @@ def test_setting_an_environment_variable_is_not_patching() -> None:
         "import time\ndef test_x(): time.sleep(1)",
         "import asyncio\nasync def test_x(): await asyncio.sleep(0.1)",
         "from asyncio import sleep\nasync def test_x(): await sleep(0.1)",
+        "import asyncio\nasync def test_x():\n  while True: await asyncio.sleep(0.1)",
     ],
 )
 def test_sleeping_in_a_test_is_found(source: str) -> None:
@@ -126,6 +127,7 @@ def test_sleeping_in_a_test_is_found(source: str) -> None:
     [
         "import asyncio\nasync def test_x(): await asyncio.sleep(0)",
         "import asyncio\nasync def wait_for(condition):\n  while not condition(): await asyncio.sleep(0.01)",
+        "import asyncio\nasync def test_x():\n  while not messages: await asyncio.sleep(0.01)",
         "import asyncio\nasync def test_x():\n  async def trickle(): await asyncio.sleep(0.02)",
     ],
 )

@@ -141,6 +141,8 @@ class ShopMonkeyClient:
             )
         except ProviderBusy as busy:
             raise ShopMonkeyBusy(busy.retry_after, busy.code) from None
+        except ProviderRefused as refused:
+            raise ShopMonkeyRefused(refused.code, refused.message, credentials=True) from None
         answer = json_object(response)
         if response.status_code == HTTP_NOT_FOUND and answer is not None:
             return None

@@ -80,6 +80,13 @@ async def test_shopmonkeys_own_refusal_is_final(
     assert KEY not in str(caught.value)
 
 
+async def test_a_key_that_cannot_be_sent_is_refused(client: ShopMonkeyClient, wire: Wire) -> None:
+    with pytest.raises(ShopMonkeyRefused) as caught:
+        await client.get_order("schlüssel", "1")
+    assert caught.value.credentials
+    assert wire.requests == []
+
+
 @pytest.mark.parametrize(
     "reaction",
     [

@@ -186,10 +186,6 @@ async def test_a_look_up_that_fails_is_never_an_absence(
     wire.answers(reaction)
     with pytest.raises(ProviderBusy):
         await client.find(SHOP, to=CUSTOMER, from_number=SENDER, since=SINCE)
-    with pytest.raises(ProviderBusy):
-        await client.fetch(SHOP, "SM1") if not isinstance(reaction, Answer) or reaction.status != 200 else (
-            await client.find(SHOP, to=CUSTOMER, from_number=SENDER, since=SINCE)
-        )
 
 
 async def test_one_message_is_fetched_by_its_sid(client: TwilioClient, wire: Wire) -> None:

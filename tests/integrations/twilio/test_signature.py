@@ -66,6 +66,13 @@ def test_a_repeated_name_verifies_signed_once_or_as_often_as_sent() -> None:
         verify([TOKEN], URL, form, signed(URL + "MediaUrlb"))
 
 
+def test_an_empty_token_opens_nothing() -> None:
+    forged = base64.b64encode(hmac.digest(b"", (URL + "Tox").encode(), hashlib.sha1)).decode()
+    for tokens in ([""], ["", TOKEN]):
+        with pytest.raises(SignatureError):
+            verify(tokens, URL, [("To", "x")], forged)
+
+
 def test_an_empty_value_is_signed_as_well() -> None:
     verify([TOKEN], URL, [("Body", ""), ("To", "x")], signed(URL + "BodyTox"))
 

@@ -1,0 +1,172 @@
+"""The api process: GraphQL, webhooks, customer links, health and figures, in one Starlette app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from time import perf_counter
+from uuid import uuid4
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lead_orchestrator import metrics
+from lead_orchestrator.errors import AppError, RateLimitedError
+from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
+from lead_orchestrator.health import readiness
+from lead_orchestrator.jobs.queue import Queue, open_queue
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.rest.links import CustomerLinks
+from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
+from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.access import Access, RevocationWatch
+from lead_orchestrator.tenancy.audit import refuse_faults
+from lead_orchestrator.tenancy.revocation import RevocationList
+from lead_orchestrator.tenancy.tokens import TokenVerifier
+from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
+
+__all__ = ["create_app"]
+
+_log = get_logger(__name__)
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The app; it opens its pools when it starts and refuses to start on a database whose isolation has a fault."""
+    issuer = token_issuer(settings)
+    verifier = TokenVerifier([issuer.public_key_pem], settings.public_url, AUDIENCE)
+    revocations = RevocationList()
+    access = Access(verifier, revocations)
+    routes: list[BaseRoute] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(settings))
+            await refuse_faults(services.tenancy.engines.app, production=settings.production)
+            queue = await open_queue(required(settings, "redis_url"))
+            stack.push_async_callback(queue.redis.aclose, close_connection_pool=True)
+            watch = RevocationWatch(services.lookups, revocations)
+            await watch.start()
+            stack.push_async_callback(watch.stop)
+            app.router.routes.extend(_routes(services, queue, access, verifier))
+            _log.info("api_started")
+            yield
+        _log.info("api_stopped")
+
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={AppError: _expected, HTTPException: _http})
+    return RequestLog(app)
+
+
+def _routes(services: Services, queue: Queue, access: Access, verifier: TokenVerifier) -> Sequence[BaseRoute]:
+    webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
+    links = CustomerLinks(services.tenancy, services.leads, services.links)
+    graphql = create_graphql_app(
+        GraphQLServices(
+            tenancy=services.tenancy,
+            leads=services.leads,
+            access=access,
+            development=not services.settings.production,
+            wake=queue.due,
+        )
+    )
+
+    async def ready(_request: Request) -> Response:
+        checks = await readiness(services, queue)
+        ok = all(check.ok for check in checks)
+        return JSONResponse({"ok": ok, "checks": [asdict(check) for check in checks]}, status_code=200 if ok else 503)
+
+    async def jwks(_request: Request) -> Response:
+        return JSONResponse(verifier.jwks(), headers={"Cache-Control": "public, max-age=300"})
+
+    return [
+        Mount("/graphql", app=graphql),
+        Route("/webhooks/shopmonkey/order", webhook.receive, methods=["POST"]),
+        Route("/c/{token}", links.chat, methods=["GET"]),
+        Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
+        Route("/u/{token}", links.unsubscribe, methods=["POST"]),
+        Route("/.well-known/jwks.json", jwks),
+        Route("/health", _health),
+        Route("/ready", ready),
+        Route("/metrics", _metrics),
+    ]
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"ok": True})
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _expected(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)
+    headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, RateLimitedError) else None
+    body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
+    return JSONResponse(body, status_code=error.http_status, headers=headers)
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = {"error": {"code": "NOT_FOUND" if error.status_code == 404 else "HTTP", "message": error.detail, "field": None}}
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+class RequestLog:
+    """Gives each request an id, counts and times it by route, and turns what nobody expected into one masked answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid4().hex
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._answer(scope, receive, send, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started, status = perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            _log.exception("request_failed", route=_route(scope))
+            if status == 500:
+                await _masked(request_id)(scope, receive, sending)
+        finally:
+            route = _route(scope)
+            metrics.REQUESTS.labels(route, str(status)).inc()
+            metrics.REQUEST_SECONDS.labels(route).observe(perf_counter() - started)
+            if route not in {"/health", "/metrics", "/ready"}:
+                milliseconds = round((perf_counter() - started) * 1000, 1)
+                _log.info("request", route=route, method=scope["method"], status=status, milliseconds=milliseconds)
+
+
+def _masked(request_id: str) -> Response:
+    message = f"something went wrong on our side; if it happens again, tell us this id: {request_id}"
+    return JSONResponse({"error": {"code": "INTERNAL", "message": message, "field": None}}, status_code=500)
+
+
+_ROUTES = ("/webhooks/shopmonkey/order", "/graphql", "/c", "/u", "/.well-known/jwks.json", "/health", "/ready", "/metrics")
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern, never the path itself: paths carry tokens."""
+    path: str = scope["path"]
+    return next((route for route in _ROUTES if path == route or path.startswith(f"{route}/")), "other")

@@ -1,0 +1,55 @@
+"""The API's ids: what they name stands before what they are, as in `lead_0199…`; cheap in SQL and checked on input."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from uuid import UUID
+
+from lead_orchestrator.errors import BadInputError
+
+__all__ = ["Kind", "decode", "encode", "kind_of"]
+
+_SHOWN = 60
+
+
+class Kind(StrEnum):
+    """`MESSAGE` is one that was to be sent, `MESSAGE_LOG` one that came in: both are the API's Message."""
+
+    TENANT = "tenant"
+    LOCATION = "loc"
+    USER = "user"
+    LEAD = "lead"
+    MESSAGE = "msg"
+    MESSAGE_LOG = "log"
+
+
+def encode(kind: Kind, value: UUID) -> str:
+    return f"{kind.value}_{value}"
+
+
+def kind_of(text: str) -> Kind | None:
+    """What `text` names, or None when it is no id of ours."""
+    prefix, _, rest = text.partition("_")
+    return Kind(prefix) if prefix in Kind and _uuid(rest) is not None else None
+
+
+def decode(kind: Kind, text: str, *, field: str | None = None) -> UUID:
+    """The key within `text`; `field` is the input it came from.
+
+    Raises:
+        BadInputError: it is no id of this kind.
+    """
+    prefix, _, rest = text.partition("_")
+    value = _uuid(rest) if prefix == kind.value else None
+    if value is None:
+        message = f"{text[:_SHOWN]!r} is not an id of this kind: it begins with {kind.value}_ and ends with a UUID"
+        raise BadInputError(message, field=(field,) if field else None)
+    return value
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        value = UUID(text)
+    except ValueError:
+        return None
+    return value if str(value) == text else None  # UUID() also reads braces, URNs and capitals

@@ -1,0 +1,92 @@
+"""Ticks: each asks Postgres which tenants have work and rings one job for each of them.
+
+Several workers may tick; a short-lived name in Redis lets one of them through. Without Redis nobody ticks, and the next
+tick after its return finds everything that waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from lead_orchestrator import metrics
+from lead_orchestrator.jobs.queue import Queue
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.services import Services
+
+__all__ = ["TICK_KEY", "Tick", "Ticker", "ticks"]
+
+_log = get_logger(__name__)
+
+TICK_KEY = "lead:worker:tick"
+TICK_KEPT_SECONDS = 60
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Every `seconds`, ring `job` for each tenant that `tenants` names."""
+
+    name: str
+    seconds: float
+    job: str
+    tenants: Callable[[], Awaitable[Sequence[UUID]]]
+
+
+def ticks(services: Services) -> list[Tick]:
+    """All ticks of the worker."""
+    look, settings = services.lookups, services.settings
+    return [
+        Tick("dispatch", settings.dispatch_interval, "dispatch_tenant", look.due_messages),
+        Tick("resolve", min(2.0, settings.dispatch_interval), "resolve_unknown", look.open_messages),
+        Tick("sweep", 2.0, "sweep_events", look.due_events),
+        Tick("poll", min(1.0, settings.poll_interval_seconds), "poll_tenant", look.due_polls),
+        Tick("prune", _DAY, "prune", look.tenants),
+    ]
+
+
+class Ticker:
+    """Runs ticks in the background until it is stopped."""
+
+    def __init__(self, queue: Queue, services: Services) -> None:
+        self._queue = queue
+        self._services = services
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._forever(tick)) for tick in ticks(self._services)]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _forever(self, tick: Tick) -> None:
+        while True:
+            try:
+                await self.tick(tick)
+            except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+                _log.warning("tick_failed", tick=tick.name, reason=type(error).__name__)
+            except Exception:  # noqa: BLE001 - a defect in one tick must not end the others' work
+                _log.exception("tick_failed", tick=tick.name)
+            await asyncio.sleep(tick.seconds * random.uniform(0.95, 1.05))  # noqa: S311 - jitter
+
+    async def tick(self, tick: Tick) -> int:
+        """One tick; returns how many jobs it rang."""
+        redis = self._queue.redis
+        mine = await redis.set(f"lead:tick:{tick.name}", "1", nx=True, px=max(1, int(tick.seconds * 800)))
+        await redis.set(TICK_KEY, "1", ex=TICK_KEPT_SECONDS)
+        if not mine:
+            return 0
+        tenants = await tick.tenants()
+        for tenant in tenants:
+            await self._queue.ring(tick.job, str(tenant))
+        if tick.name == "dispatch":
+            metrics.DUE_LAG.set(await self._services.lookups.due_lag())
+        return len(tenants)

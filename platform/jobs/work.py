@@ -1,0 +1,165 @@
+"""The jobs: each opens nothing, knows nothing, and calls one service. Running one twice is harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from time import perf_counter
+from typing import Any, TypedDict
+from uuid import UUID
+
+import structlog
+
+from lead_orchestrator import metrics
+from lead_orchestrator.jobs import repository
+from lead_orchestrator.jobs.models import JobExecution
+from lead_orchestrator.jobs.queue import Queue
+from lead_orchestrator.leads.ingestion.service import Processed
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.services import Services
+from lead_orchestrator.tenancy.sessions import Scope
+
+__all__ = ["JOBS", "Context", "process_event"]
+
+_log = get_logger(__name__)
+
+KEPT = timedelta(days=14)
+
+
+class Context(TypedDict):
+    """What the worker hands to every job."""
+
+    services: Services
+    queue: Queue
+    job_id: str
+
+
+async def process_event(context: Context, tenant_id: str, event_id: str) -> None:
+    """Turn a stored event into a lead and send its first touch, all at once: the customer waits."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        processed = await services.ingestion.process(tenant, UUID(event_id))
+        if processed is None:
+            return None
+        await _first_touch(services, tenant, processed)
+        return 1
+
+    await _run(context, "process_event", tenant, work)
+
+
+async def sweep_events(context: Context, tenant_id: str) -> None:
+    """Process events whose wake-up was lost or whose time to try again has come."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        done = await services.ingestion.sweep(tenant)
+        for processed in done:
+            await _first_touch(services, tenant, processed)
+        return len(done) or None
+
+    await _run(context, "sweep_events", tenant, work)
+
+
+async def dispatch_tenant(context: Context, tenant_id: str) -> None:
+    """Send one batch; a tenant with more goes to the end of the queue, behind the others."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        sent = await services.dispatcher.dispatch(tenant)
+        metrics.count_outcomes(sent.outcomes)
+        if sent.full:
+            await context["queue"].due(tenant)
+        return sent.claimed or None
+
+    await _run(context, "dispatch_tenant", tenant, work)
+
+
+async def resolve_unknown(context: Context, tenant_id: str) -> None:
+    """Ask the providers about messages of which nobody knows whether they went out."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        return await services.resolver.resolve(tenant) or None
+
+    await _run(context, "resolve_unknown", tenant, work)
+
+
+async def poll_tenant(context: Context, tenant_id: str) -> None:
+    """Look for what ShopMonkey's webhooks did not tell."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        poll = await services.polling.poll(tenant)
+        if poll is None:
+            return None
+        for event_id in poll.events:
+            await context["queue"].event(tenant, event_id)
+        if poll.error is not None:
+            raise JobFailedError(poll.error)
+        return len(poll.events)
+
+    await _run(context, "poll_tenant", tenant, work)
+
+
+async def prune(context: Context, tenant_id: str) -> None:
+    """Forget executions of more than two weeks ago."""
+    tenant = UUID(tenant_id)
+    async with context["services"].tenancy.write(Scope.service(tenant, "prune")) as session:
+        await repository.prune(session, KEPT)
+
+
+class JobFailedError(Exception):
+    """A job came to nothing for a reason that its own retry will mend; the sentence is shown to staff."""
+
+
+async def _first_touch(services: Services, tenant: UUID, processed: Processed) -> None:
+    metrics.EVENTS.labels(processed.status.value).inc()
+    if processed.enrolled and processed.lead_id is not None:
+        metrics.LEADS.inc()
+        _log.info("lead_enrolled", lead_id=str(processed.lead_id))
+        sent = await services.dispatcher.dispatch(tenant, processed.lead_id)
+        metrics.count_outcomes(sent.outcomes)
+
+
+async def _run(context: Context, job: str, tenant: UUID, work: Callable[[], Awaitable[int | None]]) -> None:
+    """Do the work with its tenant in every log line; write the execution unless there was nothing to do (None)."""
+    with structlog.contextvars.bound_contextvars(tenant_id=str(tenant), job=job, job_id=context.get("job_id")):
+        started, processed, error = perf_counter(), None, None
+        try:
+            processed = await work()
+        except JobFailedError as failure:
+            error = str(failure)
+        except Exception as failure:
+            _log.exception("job_failed")
+            await _note(context, job, tenant, started, 0, f"unexpected: {type(failure).__name__}")
+            raise
+        finally:
+            metrics.JOB_SECONDS.labels(job).observe(perf_counter() - started)
+        if processed is not None or error is not None:
+            await _note(context, job, tenant, started, processed or 0, error)
+
+
+async def _note(context: Context, job: str, tenant: UUID, started: float, processed: int, error: str | None) -> None:
+    async with context["services"].tenancy.write(Scope.service(tenant, job)) as session:
+        now = await repository.real_now(session)
+        execution = JobExecution(
+            tenant_id=tenant,
+            job=job,
+            started_at=now - timedelta(seconds=perf_counter() - started),
+            finished_at=now,
+            status="FAILED" if error else "OK",
+            processed=processed,
+            error=error,
+        )
+        repository.add(session, execution)
+
+
+JOBS: list[Callable[..., Awaitable[Any]]] = [
+    process_event,
+    sweep_events,
+    dispatch_tenant,
+    resolve_unknown,
+    poll_tenant,
+    prune,
+]

@@ -1,0 +1,62 @@
+"""The arq worker: ticks in the background, jobs from the queue."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import UTC
+from typing import Any, cast
+
+from arq.worker import Worker, func
+
+from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
+from lead_orchestrator.jobs.ticks import Ticker
+from lead_orchestrator.jobs.work import JOBS
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.services import open_services, required
+from lead_orchestrator.settings import Settings
+
+__all__ = ["create_worker"]
+
+_log = get_logger(__name__)
+
+JOB_TIMEOUT = 60  # a killed worker's job is stuck for this and ten seconds more: Postgres's ticks do not wait for it
+DRAIN_SECONDS = 15
+
+
+def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
+    """A worker that is ready to `async_run`; SIGTERM lets running jobs end first."""
+
+    async def start(context: dict[Any, Any]) -> None:
+        stack = context["stack"] = AsyncExitStack()
+        services = context["services"] = await stack.enter_async_context(open_services(settings))
+        queue = context["queue"] = Queue(context["redis"])
+        ticker = context["ticker"] = Ticker(queue, services)
+        ticker.start()
+        _log.info("worker_started", jobs=settings.worker_jobs)
+
+    async def stop(context: dict[Any, Any]) -> None:
+        if ticker := cast("Ticker | None", context.get("ticker")):
+            await ticker.stop()
+        if stack := cast("AsyncExitStack | None", context.get("stack")):
+            await stack.aclose()
+        _log.info("worker_stopped")
+
+    return Worker(
+        functions=[func(cast("Any", job), name=job.__name__, keep_result=0, max_tries=1) for job in JOBS],
+        redis_settings=redis_settings(required(settings, "redis_url")),
+        on_startup=cast("Any", start),
+        on_shutdown=cast("Any", stop),
+        handle_signals=handle_signals,
+        max_jobs=settings.worker_jobs,
+        job_timeout=JOB_TIMEOUT,
+        job_completion_wait=DRAIN_SECONDS,
+        keep_result=0,
+        max_tries=1,
+        poll_delay=0.02,
+        queue_read_limit=settings.worker_jobs,
+        health_check_interval=30,
+        timezone=UTC,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        log_results=False,
+    )

@@ -1,0 +1,143 @@
+"""Hands one message to its provider, with the tenant's own account."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from lead_orchestrator.integrations.providers import Accepted
+from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials, TwilioMessage
+from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.tenancy.models import MessagingConfig
+
+__all__ = ["Account", "Delivery", "Letter", "SecretOpener", "senders"]
+
+_SHORTEST_VALIDITY, _LONGEST_VALIDITY = 60, 36_000  # seconds; Twilio takes 1 to 36,000
+
+
+class SecretOpener(Protocol):
+    def open(self, tenant_id: UUID, field: str, sealed: bytes) -> str: ...
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the tenant sends from; secrets show in no repr."""
+
+    twilio: TwilioCredentials | None
+    twilio_number: str | None
+    twilio_service: str | None
+    sendgrid_key: str | None = field(repr=False)
+    from_email: str | None
+    from_name: str | None
+
+    @classmethod
+    def of(cls, config: MessagingConfig, secrets: SecretOpener) -> Account:
+        """Open the tenant's secrets."""
+        twilio = key = None
+        if config.twilio_account_sid and config.twilio_auth_token:
+            token = secrets.open(config.tenant_id, "twilio_auth_token", config.twilio_auth_token)
+            twilio = TwilioCredentials(config.twilio_account_sid, SecretStr(token))
+        if config.sendgrid_api_key:
+            key = secrets.open(config.tenant_id, "sendgrid_api_key", config.sendgrid_api_key)
+        return cls(
+            twilio,
+            config.twilio_phone_number,
+            config.twilio_messaging_service_sid,
+            key,
+            config.sendgrid_from_email,
+            config.sendgrid_from_name,
+        )
+
+    def sender(self, channel: Channel) -> str:
+        """What the recipient sees it from; empty where the account cannot send on `channel`."""
+        if channel is Channel.SMS and self.twilio:
+            return self.twilio_service or self.twilio_number or ""
+        return self.from_email or "" if channel is Channel.EMAIL and self.sendgrid_key else ""
+
+
+def senders(account: Account) -> frozenset[Channel]:
+    """The channels the tenant can send on."""
+    return frozenset(channel for channel in (Channel.SMS, Channel.EMAIL) if account.sender(channel))
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message as it leaves; `text` and the address show in no repr."""
+
+    message_id: UUID
+    attempt: int
+    channel: Channel
+    address: str = field(repr=False)
+    subject: str | None = field(repr=False)
+    text: str = field(repr=False)
+    unsubscribe_link: str = field(repr=False)
+    expires_in: timedelta
+
+
+class Delivery:
+    """Speaks to Twilio and SendGrid; raises what they raise (see integrations.providers)."""
+
+    def __init__(self, twilio: TwilioClient, sendgrid: SendGridClient) -> None:
+        self._twilio = twilio
+        self._sendgrid = sendgrid
+
+    async def send(self, account: Account, letter: Letter, *, timeout: float) -> Accepted:  # noqa: ASYNC109 - the whole call's
+        """Hand the letter over within `timeout` seconds."""
+        if letter.channel is Channel.SMS:
+            return await self._text(account, letter, timeout)
+        return await self._mail(account, letter, timeout)
+
+    async def find(self, account: Account, letter: Letter, since: datetime) -> Sequence[TwilioMessage]:
+        """The texts Twilio has for this address since then that say what the letter says."""
+        if account.twilio is None:
+            return []
+        number = None if account.twilio_service else account.twilio_number
+        found = await self._twilio.find(account.twilio, to=letter.address, from_number=number, since=since)
+        return [message for message in found if _same(message.body, letter.text)]
+
+    async def _text(self, account: Account, letter: Letter, limit: float) -> Accepted:
+        if account.twilio is None:
+            raise RuntimeError("the gate let a text pass without an account")
+        seconds = int(letter.expires_in.total_seconds())
+        return await self._twilio.send(
+            account.twilio,
+            to=letter.address,
+            body=letter.text,
+            from_number=None if account.twilio_service else account.twilio_number,
+            messaging_service_sid=account.twilio_service,
+            validity_period=max(_SHORTEST_VALIDITY, min(seconds, _LONGEST_VALIDITY)),
+            timeout=limit,
+        )
+
+    async def _mail(self, account: Account, letter: Letter, limit: float) -> Accepted:
+        return await self._sendgrid.send(
+            account.sendgrid_key or "",
+            to=letter.address,
+            from_email=account.from_email or "",
+            from_name=account.from_name,
+            subject=letter.subject or "Your quote",
+            text=letter.text,
+            html=_as_html(letter.text),
+            headers={
+                "List-Unsubscribe": f"<{letter.unsubscribe_link}>",
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
+            },
+            custom_args={"message_id": str(letter.message_id), "attempt": str(letter.attempt)},
+            timeout=limit,
+        )
+
+
+def _same(theirs: str, ours: str) -> bool:
+    return " ".join(theirs.split()) == " ".join(ours.split())
+
+
+def _as_html(text: str) -> str:
+    paragraphs = [html.escape(block).replace("\n", "<br>") for block in text.split("\n\n")]
+    return "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)

@@ -1,0 +1,258 @@
+"""Sending what is due: claim and decide, commit the intent, call, record. No transaction is open during a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from lead_orchestrator.clock import app_now
+from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
+from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging import repository
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, SecretOpener, senders
+from lead_orchestrator.messaging.gate import Defer, Facts, Send, Suppress, decide
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome
+from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.models import Location, MessagingConfig, Tenant
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
+from lead_orchestrator.touches.quiet_hours import QuietHours
+from lead_orchestrator.touches.service import Schedule, schedules, values, wording
+from lead_orchestrator.touches.templates import segments
+
+__all__ = ["Dispatched", "Dispatcher"]
+
+_log = get_logger(__name__)
+
+_ALTERNATIVES = (Channel.SMS, Channel.EMAIL)
+
+
+@dataclass
+class Dispatched:
+    """How one batch went: messages by what became of them; `full` when more may be due."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    claimed: int = 0
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class _Intent:
+    """A message that may be sent now; its intent is committed."""
+
+    lead_id: UUID
+    letter: Letter
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What the decisions of one batch share."""
+
+    tenant: Tenant
+    config: MessagingConfig
+    account: Account
+    locations: dict[UUID, Location]
+    schedules: dict[UUID, Schedule]
+
+
+class Dispatcher:
+    """Sends one tenant's due messages. Any number of dispatchers may run at once."""
+
+    def __init__(
+        self,
+        tenancy: Tenancy,
+        ledger: Ledger,
+        delivery: Delivery,
+        secrets: SecretOpener,
+        links: LinkSigner,
+        policy: DispatchPolicy,
+    ) -> None:
+        self._tenancy = tenancy
+        self._ledger = ledger
+        self._delivery = delivery
+        self._secrets = secrets
+        self._links = links
+        self._policy = policy
+
+    async def dispatch(self, tenant_id: UUID, lead_id: UUID | None = None) -> Dispatched:
+        """Send one batch of what is due, of one lead only if told; a batch is as large as calls run at once."""
+        scope = Scope.service(tenant_id, "dispatch")
+        result = Dispatched()
+        claimed_at = time.monotonic()
+        async with self._tenancy.write(scope) as session:
+            due = await repository.claim_due(session, self._policy.batch, lead_id)
+            result.claimed, result.full = len(due), len(due) == self._policy.batch
+            account, intents = await self._decide(session, due, result) if due else (None, [])
+        if account is not None:
+            statuses = await asyncio.gather(*(self._send(scope, account, intent, claimed_at) for intent in intents))
+            result.outcomes.update(status for status in statuses if status)
+        return result
+
+    async def _decide(
+        self, session: WriteSession, due: Sequence[repository.Due], result: Dispatched
+    ) -> tuple[Account | None, list[_Intent]]:
+        surroundings = await self._surroundings(session, due)
+        if surroundings is None:
+            return None, []
+        busy = await repository.leads_with_message_in_flight(session, [item.lead.id for item in due])
+        recent = await repository.sent_in_a_day(session, [item.lead.id for item in due])
+        intents: list[_Intent] = []
+        for item in due:
+            if item.lead.id in busy:
+                continue  # one message per lead at a time; this one stays due
+            busy.add(item.lead.id)
+            facts = await self._facts(session, item, surroundings, recent.get(item.lead.id, []))
+            intent = await self._follow(session, item, surroundings, facts, result)
+            intents += [intent] if intent else []
+        return surroundings.account, intents
+
+    async def _surroundings(self, session: WriteSession, due: Sequence[repository.Due]) -> _Surroundings | None:
+        config = await repository.config(session)
+        if config is None:
+            return None
+        ids = list({item.lead.location_id for item in due})
+        return _Surroundings(
+            await tenancy_repository.tenant(session),
+            config,
+            Account.of(config, self._secrets),
+            await tenancy_repository.locations_by_id(session, ids),
+            await schedules(session, ids),
+        )
+
+    async def _facts(
+        self, session: WriteSession, due: repository.Due, around: _Surroundings, recent: Sequence[datetime]
+    ) -> Facts:
+        message, lead = due.message, due.lead
+        location = around.locations[lead.location_id]
+        wanted = Channel(message.channel)
+        if message.kind == MessageKind.TOUCH:
+            wanted = around.schedules[lead.location_id][message.touch_number or 1].channel
+        others = [channel for channel in _ALTERNATIVES if channel is not wanted]
+        config = around.config
+        return Facts(
+            now=await app_now(session),
+            kind=MessageKind(message.kind),
+            touch_number=message.touch_number,
+            channels=[wanted, *others] if message.kind == MessageKind.TOUCH else [wanted],
+            addresses={Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email},
+            status=LeadStatus(lead.status),
+            paused=lead.touches_paused,
+            opted_out=frozenset(map(Channel, lead.opted_out)),
+            consented=frozenset(map(Channel, lead.consented)),
+            zone=ZoneInfo(lead.time_zone or location.timezone),
+            zone_from="the customer's zone" if lead.time_zone else "the shop's zone",
+            window=QuietHours(config.quiet_hours_end, config.quiet_hours_start),
+            instant_replies=config.instant_replies,
+            tenant_active=around.tenant.status == "ACTIVE",
+            demo_mode=around.tenant.demo_mode,
+            allowlist=around.tenant.demo_allowlist,
+            senders=senders(around.account),
+            daily_cap=config.daily_cap,
+            sent_in_a_day=recent,
+        )
+
+    async def _follow(
+        self, session: WriteSession, due: repository.Due, around: _Surroundings, facts: Facts, result: Dispatched
+    ) -> _Intent | None:
+        message = due.message
+        decision = decide(facts)
+        message.decision = decision.decision
+        match decision:
+            case Send():
+                return await self._intend(session, due, around, decision, facts)
+            case Defer():
+                message.due_at = decision.until
+                result.outcomes["DEFERRED"] += 1
+            case Suppress():
+                await self._suppress(session, due, ends_touches=decision.ends_touches)
+                result.outcomes[MessageStatus.SUPPRESSED] += 1
+        return None
+
+    async def _suppress(self, session: WriteSession, due: repository.Due, *, ends_touches: bool) -> None:
+        message, lead = due.message, due.lead
+        message.status = MessageStatus.SUPPRESSED
+        detail = {"messageId": f"msg_{message.id}", "touch": message.touch_number}
+        session.record("message.suppressed", location_id=lead.location_id, lead_id=lead.id, detail=detail)
+        is_current_touch = message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment
+        if is_current_touch and not ends_touches:
+            await self._ledger.after_touch(session, lead, message.touch_number or 0)
+
+    async def _intend(
+        self, session: WriteSession, due: repository.Due, around: _Surroundings, send: Send, facts: Facts
+    ) -> _Intent | None:
+        message, lead = due.message, due.lead
+        try:
+            subject, text = self._words(message, lead, around, send.channel)
+        except BadInputError as error:
+            message.decision = f"Not sent: its template cannot be used ({error.message})"
+            await self._suppress(session, due, ends_touches=False)
+            return None
+        message.subject, message.body, message.channel = subject, text, send.channel
+        message.segments = segments(text)[1] if send.channel is Channel.SMS else None
+        message.status, message.attempt = MessageStatus.SENDING, message.attempt + 1
+        message.lease_until = await repository.real_now(session) + timedelta(seconds=self._policy.lease)
+        message.send_before = send.before
+        address = facts.addresses[send.channel] or ""
+        attempt = MessageLog(
+            tenant_id=lead.tenant_id,
+            location_id=lead.location_id,
+            lead_id=lead.id,
+            message_id=message.id,
+            attempt=message.attempt,
+            direction="OUTBOUND",
+            channel=send.channel,
+            address=address,
+            sender=around.account.sender(send.channel),
+            subject=subject,
+            body=text,
+            status="SENDING",
+            at=facts.now,
+        )
+        repository.add_attempt(session, attempt)
+        link = self._links.unsubscribe(lead.tenant_id, lead.id)
+        letter = Letter(
+            message.id, message.attempt, send.channel, address, subject, text, link, send.before - facts.now
+        )
+        return _Intent(lead.id, letter)
+
+    def _words(
+        self, message: ScheduledMessage, lead: Lead, around: _Surroundings, channel: Channel
+    ) -> tuple[str | None, str]:
+        if message.kind != MessageKind.TOUCH:
+            return message.subject, message.body or ""
+        location = around.locations[lead.location_id]
+        touch = around.schedules[lead.location_id][message.touch_number or 1]
+        return wording(touch, channel, values(lead, location, self._links))
+
+    async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:
+        outcome = await self._call(account, intent.letter, claimed_at)
+        letter = intent.letter
+        async with self._tenancy.write(scope) as session:
+            status = await self._ledger.record(session, intent.lead_id, letter.message_id, letter.attempt, outcome)
+        code = outcome.code if isinstance(outcome, ProviderRefused | ProviderBusy) else None
+        _log.info(
+            "message_sent" if status == MessageStatus.SENT else "message_not_sent",
+            message_id=str(letter.message_id),
+            lead_id=str(intent.lead_id),
+            channel=letter.channel.value,
+            status=status,
+            code=code,
+        )
+        return status
+
+    async def _call(self, account: Account, letter: Letter, claimed_at: float) -> Outcome:
+        if time.monotonic() - claimed_at > self._policy.call:
+            return None
+        try:
+            return await self._delivery.send(account, letter, timeout=self._policy.call)
+        except (ProviderRefused, ProviderBusy, ProviderUnknown) as answer:
+            return answer

@@ -1,0 +1,226 @@
+"""All SQL of the ledger: claiming what is due, recording what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from lead_orchestrator.leads.models import Lead, MessageStatus, ScheduledMessage
+from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy.models import MessagingConfig
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+
+__all__ = [
+    "Due",
+    "add_attempt",
+    "attempt_of",
+    "claim_due",
+    "claim_unknown",
+    "close_attempt",
+    "config",
+    "count_due",
+    "expire_leases",
+    "leads_with_message_in_flight",
+    "lock_message",
+    "owned_provider_ids",
+    "postpone_check",
+    "real_now",
+    "refuse_channel",
+    "sent_in_a_day",
+]
+
+_APP_NOW = func.app_now()
+
+
+@dataclass(frozen=True)
+class Due:
+    """A due message and its lead, both locked."""
+
+    message: ScheduledMessage
+    lead: Lead
+
+
+async def claim_due(session: WriteSession, limit: int, lead_id: UUID | None = None) -> Sequence[Due]:
+    """Lock up to `limit` due messages with their leads, the longest due first; what somebody else holds is left out.
+
+    Opt-out, take-over and booking change the lead row: they and a claim exclude each other.
+    """
+    statement = (
+        select(ScheduledMessage, Lead)
+        .join(Lead, (Lead.tenant_id == ScheduledMessage.tenant_id) & (Lead.id == ScheduledMessage.lead_id))
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.status == MessageStatus.SCHEDULED,
+            ScheduledMessage.due_at <= _APP_NOW,
+        )
+        .order_by(ScheduledMessage.due_at, ScheduledMessage.id)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True, of=[ScheduledMessage, Lead])
+    )
+    if lead_id is not None:
+        statement = statement.where(ScheduledMessage.lead_id == lead_id)
+    return [Due(message, lead) for message, lead in await session.execute(statement)]
+
+
+async def count_due(session: ReadSession) -> int:
+    """How many messages of the tenant are due now."""
+    statement = select(func.count()).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        ScheduledMessage.status == MessageStatus.SCHEDULED,
+        ScheduledMessage.due_at <= _APP_NOW,
+    )
+    return int(await session.scalar(statement) or 0)
+
+
+async def leads_with_message_in_flight(session: ReadSession, lead_ids: Sequence[UUID]) -> set[UUID]:
+    """Those leads of whom a message is just being sent; read after their lock was taken."""
+    statement = select(ScheduledMessage.lead_id).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        ScheduledMessage.lead_id.in_(lead_ids),
+        ScheduledMessage.status == MessageStatus.SENDING,
+    )
+    return set(await session.scalars(statement))
+
+
+async def sent_in_a_day(session: ReadSession, lead_ids: Sequence[UUID]) -> Mapping[UUID, list[datetime]]:
+    """When these leads were written to within the last 24 hours of the product's clock."""
+    statement = select(ScheduledMessage.lead_id, ScheduledMessage.sent_at).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        ScheduledMessage.lead_id.in_(lead_ids),
+        ScheduledMessage.sent_at > _APP_NOW - timedelta(days=1),
+    )
+    moments: dict[UUID, list[datetime]] = {}
+    for lead_id, sent_at in await session.execute(statement):
+        moments.setdefault(lead_id, []).extend([sent_at] if sent_at else [])
+    return moments
+
+
+async def config(session: ReadSession) -> MessagingConfig | None:
+    statement = select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id)
+    return await session.scalar(statement)
+
+
+async def refuse_channel(session: WriteSession, column: str, reason: str | None) -> None:
+    """Note that a provider refused the tenant's account, or that it works again."""
+    statement = (
+        update(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id).values({column: reason})
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+def add_attempt(session: WriteSession, attempt: MessageLog) -> None:
+    session.add(attempt)
+
+
+async def lock_message(
+    session: WriteSession, message_id: UUID, attempt: int, statuses: Sequence[MessageStatus]
+) -> ScheduledMessage | None:
+    """The message, locked, if it still stands where this attempt left it; its lead's lock is held already."""
+    statement = (
+        select(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.id == message_id,
+            ScheduledMessage.attempt == attempt,
+            ScheduledMessage.status.in_(statuses),
+        )
+        .with_for_update(key_share=True)
+    )
+    return await session.scalar(statement)
+
+
+async def attempt_of(session: ReadSession, message_id: UUID, attempt: int) -> MessageLog:
+    statement = select(MessageLog).where(
+        MessageLog.tenant_id == session.scope.tenant_id,
+        MessageLog.message_id == message_id,
+        MessageLog.attempt == attempt,
+    )
+    return (await session.scalars(statement)).one()
+
+
+async def close_attempt(session: WriteSession, message_id: UUID, attempt: int, **values: object) -> None:
+    """Write what became of an attempt."""
+    statement = (
+        update(MessageLog)
+        .where(
+            MessageLog.tenant_id == session.scope.tenant_id,
+            MessageLog.message_id == message_id,
+            MessageLog.attempt == attempt,
+        )
+        .values(**values, finished_at=func.clock_timestamp())
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def expire_leases(session: WriteSession) -> int:
+    """Messages whose sender died between intent and result become unknown, to be asked about at once."""
+    statement = (
+        update(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.status == MessageStatus.SENDING,
+            ScheduledMessage.lease_until <= func.now(),
+        )
+        .values(
+            status=MessageStatus.UNKNOWN,
+            lease_until=func.now(),
+            decision="Unknown: its sender ended between handing it over and noting the answer",
+        )
+        .returning(ScheduledMessage.id)
+    )
+    return len(list(await session.scalars(statement.execution_options(synchronize_session=False))))
+
+
+async def claim_unknown(session: WriteSession, limit: int, pause: timedelta) -> Sequence[ScheduledMessage]:
+    """Take up to `limit` unknown messages whose check is due; nobody else checks them for `pause`."""
+    statement = (
+        select(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.status == MessageStatus.UNKNOWN,
+            ScheduledMessage.lease_until <= func.now(),
+        )
+        .order_by(ScheduledMessage.lease_until)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    messages = list(await session.scalars(statement))
+    until = (await real_now(session)) + pause
+    for message in messages:
+        message.lease_until = until
+    return messages
+
+
+async def postpone_check(
+    session: WriteSession, message_id: UUID, attempt: int, delay: timedelta | None, why: str
+) -> None:
+    """Ask again after `delay`; None leaves it to the provider's events or to staff."""
+    statement = (
+        update(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.id == message_id,
+            ScheduledMessage.attempt == attempt,
+            ScheduledMessage.status == MessageStatus.UNKNOWN,
+        )
+        .values(lease_until=None if delay is None else func.now() + delay, decision=why)
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def owned_provider_ids(session: ReadSession, provider_ids: Sequence[str]) -> set[str]:
+    """Those of the provider's messages that another row of the ledger has already."""
+    statement = select(MessageLog.provider_message_id).where(
+        MessageLog.tenant_id == session.scope.tenant_id, MessageLog.provider_message_id.in_(provider_ids)
+    )
+    return {found for found in await session.scalars(statement) if found}
+
+
+async def real_now(session: ReadSession) -> datetime:
+    """The database's clock at this instant, for leases."""
+    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    return now

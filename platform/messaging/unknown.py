@@ -1,0 +1,105 @@
+"""Messages of which nobody knows whether they went out: asked about, never resent blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from lead_orchestrator.integrations.providers import Accepted, ProviderError
+from lead_orchestrator.integrations.twilio.client import TwilioMessage
+from lead_orchestrator.leads.models import Channel, MessageStatus, ScheduledMessage
+from lead_orchestrator.leads.service import locked
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging import repository
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, SecretOpener
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
+
+__all__ = ["Resolver"]
+
+_log = get_logger(__name__)
+
+_SKEW = timedelta(minutes=2)  # by how much the provider's clock may be behind ours
+_PAUSE = timedelta(seconds=30)
+_BATCH = 20
+
+
+class Resolver:
+    """Finds out about one tenant's unknown messages.
+
+    Twilio is asked for texts to that number with that wording which no other row owns. Found: it was sent. Absent after
+    the settle time: one resend, as a new attempt. SendGrid cannot be asked: its events tell, or staff decides.
+    """
+
+    def __init__(
+        self, tenancy: Tenancy, ledger: Ledger, delivery: Delivery, secrets: SecretOpener, policy: DispatchPolicy
+    ) -> None:
+        self._tenancy = tenancy
+        self._ledger = ledger
+        self._delivery = delivery
+        self._secrets = secrets
+        self._policy = policy
+
+    async def resolve(self, tenant_id: UUID) -> int:
+        """Ask about the messages whose check is due; returns how many were settled."""
+        scope = Scope.service(tenant_id, "resolver")
+        async with self._tenancy.write(scope) as session:
+            await repository.expire_leases(session)
+            messages = await repository.claim_unknown(session, _BATCH, _PAUSE)
+            attempts = [await repository.attempt_of(session, message.id, message.attempt) for message in messages]
+            config = await repository.config(session) if messages else None
+        if config is None:
+            return 0
+        account = Account.of(config, self._secrets)
+        pairs = zip(messages, attempts, strict=True)
+        return sum([await self._settle(scope, account, message, attempt) for message, attempt in pairs])
+
+    async def _settle(self, scope: Scope, account: Account, message: ScheduledMessage, attempt: MessageLog) -> bool:
+        if attempt.channel != Channel.SMS:
+            why = "Unknown whether it went out: the provider's events will tell, or staff decides"
+            async with self._tenancy.write(scope) as session:
+                await repository.postpone_check(session, message.id, message.attempt, None, why)
+            return False
+        try:
+            found = await self._delivery.find(account, _letter(message, attempt), attempt.started_at - _SKEW)
+        except ProviderError:
+            return False  # asked again after the pause the claim set
+        async with self._tenancy.write(scope) as session:
+            return await self._judge(session, message, attempt, found)
+
+    async def _judge(
+        self, session: WriteSession, message: ScheduledMessage, attempt: MessageLog, found: Sequence[TwilioMessage]
+    ) -> bool:
+        await locked(session, attempt.lead_id)
+        owned = await repository.owned_provider_ids(session, [text.sid for text in found])
+        ours = [text for text in found if text.sid not in owned]
+        if ours:
+            answer = Accepted(ours[-1].sid, ours[-1].status, None)
+            status = await self._ledger.record(session, attempt.lead_id, message.id, message.attempt, answer)
+            _log.info("unknown_resolved", message_id=str(message.id), found=True)
+            return status is not None
+        age = (await repository.real_now(session) - attempt.started_at).total_seconds()
+        if age < self._policy.settle:
+            delay = timedelta(seconds=self._policy.settle - age)
+            await repository.postpone_check(session, message.id, message.attempt, delay, message.decision or "")
+            return False
+        return await self._absent(session, message)
+
+    async def _absent(self, session: WriteSession, message: ScheduledMessage) -> bool:
+        if message.resends:
+            why = "Unknown whether it went out, twice: staff decides"
+            await repository.postpone_check(session, message.id, message.attempt, None, why)
+            return False
+        current = await repository.lock_message(session, message.id, message.attempt, [MessageStatus.UNKNOWN])
+        if current is None:
+            return False
+        await self._ledger.resend(session, current)
+        _log.info("unknown_resolved", message_id=str(message.id), found=False)
+        return True
+
+
+def _letter(message: ScheduledMessage, attempt: MessageLog) -> Letter:
+    channel = Channel(attempt.channel)
+    return Letter(message.id, attempt.attempt, channel, attempt.address, None, attempt.body, "", timedelta())

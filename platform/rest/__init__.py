@@ -1,0 +1,1 @@
+"""What the public reaches by plain HTTP."""

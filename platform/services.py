@@ -1,0 +1,129 @@
+"""Everything one process works with, made once from the settings and passed down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from lead_orchestrator.db import Engines
+from lead_orchestrator.errors import ConfigurationError
+from lead_orchestrator.integrations.providers import ProviderError
+from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
+from lead_orchestrator.integrations.twilio.client import TwilioClient
+from lead_orchestrator.leads.ingestion.polling import Polling
+from lead_orchestrator.leads.ingestion.service import Ingestion
+from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.messaging.delivery import Delivery
+from lead_orchestrator.messaging.dispatch import Dispatcher
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.unknown import Resolver
+from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.lookups import Lookups
+from lead_orchestrator.tenancy.onboarding import Onboarding
+from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.sessions import Tenancy
+from lead_orchestrator.tenancy.tokens import TokenIssuer
+
+__all__ = ["AUDIENCE", "Services", "open_services", "token_issuer"]
+
+AUDIENCE = "lead-orchestrator"
+_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The features, wired."""
+
+    settings: Settings
+    tenancy: Tenancy
+    lookups: Lookups
+    secrets: SecretBox
+    links: LinkSigner
+    leads: Leads
+    ingestion: Ingestion
+    polling: Polling
+    dispatcher: Dispatcher
+    resolver: Resolver
+    onboarding: Onboarding
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """The services of one process; their pools and connections end with the block.
+
+    Raises:
+        ConfigurationError: a setting is missing.
+    """
+    engines = Engines.open(
+        required(settings, "database_url"),
+        required(settings, "database_visitor_url"),
+        required(settings, "database_platform_url"),
+        size=settings.database_pool_size,
+    )
+    async with httpx.AsyncClient(limits=_CONNECTIONS) as http:
+        try:
+            yield _wire(settings, engines, http)
+        finally:
+            await engines.dispose()
+
+
+def _wire(settings: Settings, engines: Engines, http: httpx.AsyncClient) -> Services:
+    tenancy, lookups = Tenancy(engines), Lookups(engines.app)
+    keys = secret_keys(settings)
+    secrets, links = SecretBox(keys), LinkSigner(keys, settings.public_url)
+    shopmonkey = ShopMonkeyClient(http, settings.shopmonkey_base_url)
+    delivery = Delivery(TwilioClient(http, settings.twilio_base_url), SendGridClient(http, settings.sendgrid_base_url))
+    leads = Leads(secrets)
+    policy = DispatchPolicy(lease=settings.send_lease_seconds, settle=settings.unknown_settle_seconds)
+    ledger = Ledger(leads, policy)
+
+    async def owns_location(api_key: str, location_id: str) -> bool:
+        try:
+            return await shopmonkey.get_location(api_key, location_id) is not None
+        except ProviderError as error:
+            raise ConfigurationError(f"ShopMonkey could not be asked about location {location_id!r}: {error}") from None
+
+    return Services(
+        settings=settings,
+        tenancy=tenancy,
+        lookups=lookups,
+        secrets=secrets,
+        links=links,
+        leads=leads,
+        ingestion=Ingestion(tenancy, shopmonkey, secrets, leads),
+        polling=Polling(tenancy, shopmonkey, secrets, interval_seconds=settings.poll_interval_seconds),
+        dispatcher=Dispatcher(tenancy, ledger, delivery, secrets, links, policy),
+        resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
+        onboarding=Onboarding(tenancy, secrets, owns_location),
+    )
+
+
+def required(settings: Settings, name: str) -> str:
+    """The setting's value.
+
+    Raises:
+        ConfigurationError: it is not set.
+    """
+    value: str | None = getattr(settings, name)
+    if not value:
+        raise ConfigurationError(f"{name.upper()} is not set")
+    return value
+
+
+def secret_keys(settings: Settings) -> list[str]:
+    """The keys of SECRETS_KEY, newest first."""
+    if settings.secrets_key is None:
+        raise ConfigurationError("SECRETS_KEY is not set: `lead-orchestrator doctor` makes one")
+    return [key.strip() for key in settings.secrets_key.get_secret_value().split(",") if key.strip()]
+
+
+def token_issuer(settings: Settings) -> TokenIssuer:
+    """Signs access tokens in the name of this installation."""
+    if settings.jwt_private_key is None:
+        raise ConfigurationError("JWT_PRIVATE_KEY is not set: `lead-orchestrator doctor` makes one")
+    return TokenIssuer(settings.jwt_private_key.get_secret_value(), settings.public_url, AUDIENCE)
