@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from http import HTTPStatus
 from time import perf_counter
 from uuid import uuid4
 
@@ -107,7 +108,8 @@ async def _metrics(_request: Request) -> Response:
 
 
 async def _expected(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, AppError)
+    if not isinstance(error, AppError):
+        raise error
     headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, RateLimitedError) else None
     body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
     return JSONResponse(body, status_code=error.http_status, headers=headers)
@@ -115,7 +117,9 @@ async def _expected(_request: Request, error: Exception) -> Response:
 
 async def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    body = {"error": {"code": "NOT_FOUND" if error.status_code == 404 else "HTTP", "message": error.detail, "field": None}}
+    body = {
+        "error": {"code": "NOT_FOUND" if error.status_code == 404 else "HTTP", "message": error.detail, "field": None}
+    }
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
@@ -134,7 +138,7 @@ class RequestLog:
             await self._answer(scope, receive, send, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        started, status = perf_counter(), 500
+        started, status = perf_counter(), 0
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -145,9 +149,9 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, sending)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort: whatever it is, the caller gets an id and we get the trace
             _log.exception("request_failed", route=_route(scope))
-            if status == 500:
+            if not status:
                 await _masked(request_id)(scope, receive, sending)
         finally:
             route = _route(scope)
@@ -163,7 +167,16 @@ def _masked(request_id: str) -> Response:
     return JSONResponse({"error": {"code": "INTERNAL", "message": message, "field": None}}, status_code=500)
 
 
-_ROUTES = ("/webhooks/shopmonkey/order", "/graphql", "/c", "/u", "/.well-known/jwks.json", "/health", "/ready", "/metrics")
+_ROUTES = (
+    "/webhooks/shopmonkey/order",
+    "/graphql",
+    "/c",
+    "/u",
+    "/.well-known/jwks.json",
+    "/health",
+    "/ready",
+    "/metrics",
+)
 
 
 def _route(scope: Scope) -> str:

@@ -57,7 +57,9 @@ async def _migrations(services: Services, _queue: Queue) -> str:
     async with services.tenancy.engines.app.connect() as connection:
         found = await database_revision(connection)
     if found != newest_revision():
-        raise _NotReadyError(f"the database is at {found}, this code needs {newest_revision()}: run `lead-orchestrator migrate`")
+        raise _NotReadyError(
+            f"the database is at {found}, this code needs {newest_revision()}: run `lead-orchestrator migrate`"
+        )
     return f"at {found}"
 
 

@@ -23,6 +23,9 @@ class Kind(StrEnum):
     MESSAGE_LOG = "log"
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
+
 def encode(kind: Kind, value: UUID) -> str:
     return f"{kind.value}_{value}"
 
@@ -30,7 +33,8 @@ def encode(kind: Kind, value: UUID) -> str:
 def kind_of(text: str) -> Kind | None:
     """What `text` names, or None when it is no id of ours."""
     prefix, _, rest = text.partition("_")
-    return Kind(prefix) if prefix in Kind and _uuid(rest) is not None else None
+    kind = _KINDS.get(prefix)
+    return kind if _uuid(rest) is not None else None
 
 
 def decode(kind: Kind, text: str, *, field: str | None = None) -> UUID:

@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
+from lead_orchestrator.jobs.ticks import TICK_KEY
 from lead_orchestrator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"api", "worker", "migrate"}
 POSTGRES_FLOOR = (18, 7)
 RUNTIME_VARIABLES = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+TUNING = {"DATABASE_POOL_SIZE", "LOG_LEVEL", "WORKER_JOBS"}
 DEFAULTS_DO = {
     "DISPATCH_INTERVAL_SECONDS",
     "HOST",  # set by the image
@@ -30,8 +32,10 @@ DEFAULTS_DO = {
     "PORT",  # set by the image
     "SCHEDULER_INTERVAL_MS",
     "SENDGRID_BASE_URL",
+    "SEND_LEASE_SECONDS",
     "SHOPMONKEY_BASE_URL",
     "TWILIO_BASE_URL",
+    "UNKNOWN_SETTLE_SECONDS",
 }
 
 
@@ -185,17 +189,15 @@ def test_what_must_be_filled_in_is_required_and_in_the_example() -> None:
     used = dict(re.findall(r"(?<!\$)\$\{([A-Z_]+)(:[?-])?", (ROOT / "docker-compose.yml").read_text()))
 
     assert set(_example()) == set(used)
-    assert [name for name, kind in used.items() if kind != ":?"] == ["LOG_LEVEL"]
+    assert {name for name, kind in used.items() if kind != ":?"} == TUNING
 
 
 def test_the_example_holds_no_real_secret() -> None:
-    obvious = [
-        value
-        for value in _example().values()
-        if re.fullmatch(r"replace-me-[\w-]+|https://\w+\.example\.com|INFO", value)
-    ]
+    secrets = {name: value for name, value in _example().items() if name not in TUNING}
 
-    assert len(obvious) == len(_example())
+    assert [
+        value for value in secrets.values() if not re.fullmatch(r"replace-me-[\w-]+|https://\w+\.example\.com", value)
+    ] == []
 
 
 def test_no_password_stands_in_the_compose_file(compose: dict[str, Any]) -> None:
@@ -237,6 +239,13 @@ def test_every_lasting_service_is_watched(compose: dict[str, Any]) -> None:
     for name in ("worker", "postgres", "valkey"):
         assert compose["services"][name]["healthcheck"]["test"]
     assert "healthcheck" not in compose["services"]["api"]  # the image has it
+
+
+def test_the_worker_is_healthy_while_it_ticks(compose: dict[str, Any]) -> None:
+    program = compose["services"]["worker"]["healthcheck"]["test"][-1]
+
+    assert f"exists('{TICK_KEY}')" in program
+    compile(program, "healthcheck", "exec")
 
 
 def test_every_service_is_confined(compose: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ CLOCK_ALLOWED = {
     "platform/embedded/": "it waits for servers to start",
     "platform/log.py": "events carry real time",
     "platform/sandbox/": "the outside world has a clock of its own",
+    "platform/tenancy/access.py": "tokens expire in real time",
     "platform/tenancy/tokens.py": "tokens expire in real time",
     "platform/webhooks/": "the edge: a signature's age is real time, and it is passed down from here",
 }

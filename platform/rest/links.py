@@ -51,9 +51,15 @@ class CustomerLinks:
         if location is None:
             return _page("This link has ended", "<p>The shop has closed this enquiry.</p>", status=404)
         name = html.escape(location.name)
-        call = f'<p>Or call <a href="tel:{html.escape(location.phone)}">{html.escape(location.phone)}</a>.</p>' if location.phone else ""
+        call = (
+            f'<p>Or call <a href="tel:{html.escape(location.phone)}">{html.escape(location.phone)}</a>.</p>'
+            if location.phone
+            else ""
+        )
         where = f"<p>{html.escape(location.address)}</p>" if location.address else ""
-        return _page(f"{name} is glad to help", f"<p>Just answer the message you received: {name} reads it.</p>{call}{where}")
+        return _page(
+            f"{name} is glad to help", f"<p>Just answer the message you received: {name} reads it.</p>{call}{where}"
+        )
 
     async def unsubscribe_page(self, request: Request) -> Response:
         """`GET /u/{token}`: asks; mail scanners follow links, so nothing changes here."""

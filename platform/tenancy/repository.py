@@ -22,6 +22,7 @@ __all__ = [
     "REAL_NOW",
     "claim_route",
     "location",
+    "location_by_slug",
     "locations_by_id",
     "mark_replayed",
     "replace_hours",
@@ -140,3 +141,8 @@ async def unrouted(session: PlatformSession, keys: Sequence[str], limit: int = 1
 async def mark_replayed(session: PlatformSession, ids: Sequence[UUID]) -> None:
     statement = update(UnroutedWebhook).where(UnroutedWebhook.id.in_(ids)).values(replayed_at=func.now())
     await session.execute(statement)
+
+
+async def location_by_slug(session: ReadSession, slug: str) -> Location | None:
+    statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.slug == slug)
+    return await session.scalar(statement)

@@ -144,6 +144,18 @@ class WriteSession(ReadSession):
         line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
         self._buffer.audits.append(line)
 
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """A part of the transaction that is undone alone when it raises, with the events and audit lines it buffered."""
+        events, audits = len(self._buffer.events), len(self._buffer.audits)
+        try:
+            async with self.begin_nested():
+                yield
+        except BaseException:
+            del self._buffer.events[events:]
+            del self._buffer.audits[audits:]
+            raise
+
     async def append(self) -> None:
         """Write what was buffered; called once, by `Tenancy`, as the last statement before the commit."""
         await self.flush()

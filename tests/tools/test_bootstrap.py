@@ -33,7 +33,9 @@ def checkout(tmp_path: Path) -> Path:
 
 def _ask(root: Path, expression: str) -> str:
     """What the checkout's own bootstrap says of it."""
-    program = f"import sys; sys.path.insert(0, {str(root / 'tools')!r}); import bootstrap; print(bootstrap.{expression})"
+    program = (
+        f"import sys; sys.path.insert(0, {str(root / 'tools')!r}); import bootstrap; print(bootstrap.{expression})"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -89,8 +91,7 @@ def test_an_environment_that_was_moved_here_is_of_no_use(checkout: Path) -> None
 @pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml"])
 def test_after_a_change_of_what_is_wanted_the_environment_is_updated_in_place(checkout: Path, name: str) -> None:
     with (checkout / name).open("a") as file:
-        file.write("
-")
+        file.write("\n")
 
     assert (_ask(checkout, "_is_current()"), _ask(checkout, "_is_usable()")) == ("False", "True")
 

@@ -1,0 +1,385 @@
+"""`lead-orchestrator`: every process and every tool of the product. Exit codes: 0 done, 1 a problem was found, 2 wrong use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
+
+import typer
+import uvicorn
+import yaml
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from lead_orchestrator.app import create_app
+from lead_orchestrator.demo import run as demo_run
+from lead_orchestrator.demo.clock import WindingClock
+from lead_orchestrator.errors import AppError, BadInputError, ConfigurationError, NotFoundError
+from lead_orchestrator.graphql.app import schema_sdl
+from lead_orchestrator.health import readiness
+from lead_orchestrator.jobs.queue import open_queue
+from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.leads.ingestion.replay import replay_unrouted
+from lead_orchestrator.local import database_urls, local_services
+from lead_orchestrator.log import configure_logging
+from lead_orchestrator.sandbox.seed import demo_world
+from lead_orchestrator.sandbox.server import SandboxServer
+from lead_orchestrator.services import Services, open_services, required, token_issuer
+from lead_orchestrator.settings import Settings, load_settings
+from lead_orchestrator.tenancy import repository
+from lead_orchestrator.tenancy.audit import audit_isolation
+from lead_orchestrator.tenancy.onboarding import parse_franchise
+from lead_orchestrator.tenancy.roles import bootstrap, upgrade
+from lead_orchestrator.tenancy.sessions import Scope
+from lead_orchestrator.tenancy.tokens import Role
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Turns website quotes into booked appointments, for many franchises.",
+)
+tenant_app = typer.Typer(no_args_is_help=True, help="Franchises: onboard and list them.")
+audit_app = typer.Typer(no_args_is_help=True, help="Proofs: that tenants are isolated.")
+schema_app = typer.Typer(no_args_is_help=True, help="The GraphQL schema.")
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(audit_app, name="audit")
+app.add_typer(schema_app, name="schema")
+
+out, err = Console(), Console(stderr=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+T = TypeVar("T")
+
+MINIMUM_TTL, MAXIMUM_TTL = timedelta(minutes=1), timedelta(hours=24)
+
+
+def main() -> None:
+    """The console script; expected failures are one sentence on standard error."""
+    try:
+        app()
+    except AppError as error:
+        _fail(error.message)
+    except SQLAlchemyError as error:
+        _fail(f"the database did not do its part ({type(error).__name__}): is it running, and migrated?")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"error: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    raise SystemExit(1)
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logging(settings.log_level, pretty=sys.stderr.isatty())
+    return settings
+
+
+def _with_services(work: Callable[[Services], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with local_services(_settings()) as settings, open_services(settings) as services:
+            return await work(services)
+
+    return asyncio.run(run())
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with suppress(KeyboardInterrupt):
+        return asyncio.run(work)
+    raise SystemExit(130)
+
+
+@app.command()
+def serve() -> None:
+    """Serve the api: GraphQL, webhooks, customer links, /health, /ready and /metrics."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with local_services(settings) as local:
+            config = uvicorn.Config(
+                create_app(local),
+                host=local.host,
+                port=local.port,
+                log_config=None,
+                access_log=False,
+                ws="websockets-sansio",
+                timeout_graceful_shutdown=15,
+                server_header=False,
+            )
+            server = uvicorn.Server(config)
+            await server.serve()
+            if not server.started:
+                raise ConfigurationError(f"the api could not start on {local.host}:{local.port}: see the log above")
+
+    _run(run())
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker: touches, polling, the inbox. SIGTERM lets running jobs end."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with local_services(settings) as local:
+            running = create_worker(local)
+            try:
+                await running.async_run()
+            except asyncio.CancelledError:
+                pass  # a signal: arq ends its jobs and cancels itself
+            finally:
+                await running.close()
+
+    _run(run())
+
+
+@app.command()
+def migrate(
+    make_roles: Annotated[
+        bool, typer.Option("--bootstrap", help="First create the roles and the database with DATABASE_ADMIN_URL.")
+    ] = False,
+) -> None:
+    """Bring the database to the newest revision, as lead_owner (DATABASE_OWNER_URL)."""
+    settings = _settings()
+
+    async def run() -> str:
+        if not settings.production and settings.database_owner_url is None:
+            async with local_services(settings) as local:
+                return await upgrade(required(local, "database_owner_url"))
+        if make_roles:
+            await bootstrap(required(settings, "database_admin_url"), database_urls(settings))
+        return await upgrade(required(settings, "database_owner_url"))
+
+    out.print(f"database at revision {asyncio.run(run())}", highlight=False)
+
+
+@app.command()
+def demo(
+    check: Annotated[bool, typer.Option("--check", help="Start, send one text, print one line of JSON, stop.")] = False,
+    port: Annotated[int | None, typer.Option(help="The api's port; 0 takes a free one. Default: PORT.")] = None,
+    sandbox_port: Annotated[int, typer.Option(help="The sandbox's port.")] = demo_run.SANDBOX_PORT,
+) -> None:
+    """Run everything with two franchises and the outside world in a box; fire one website quote."""
+    if check:
+        raise SystemExit(_check())
+    _run(demo_run.run(_settings(), out, port=port, sandbox_port=sandbox_port))
+
+
+def _check() -> int:
+    try:
+        result: dict[str, object] = asyncio.run(demo_run.check(_settings()))
+    except (AppError, SQLAlchemyError, OSError) as error:
+        result = {"ok": False, "error": str(error)}
+    print(json.dumps(result), flush=True)  # noqa: T201 - the line others read
+    return 0 if result["ok"] else 1
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = demo_run.SANDBOX_PORT,
+    product_url: Annotated[str | None, typer.Option(help="The api its webhooks go to. Default: PUBLIC_URL.")] = None,
+) -> None:
+    """Serve the outside world in a box: ShopMonkey, Twilio, SendGrid, a quote form, the customers' phones, the clock."""
+    settings = _settings()
+    if settings.production:
+        raise ConfigurationError("the sandbox does not run in production: unset ENVIRONMENT")
+
+    async def run() -> None:
+        server = SandboxServer(demo_world(product_url=product_url or settings.public_url), host=host, port=port)
+        async with server:
+            if settings.database_owner_url and settings.database_url:
+                async with open_services(settings) as services:
+                    server.sandbox.clock = WindingClock(services, settings.database_owner_url)
+                    await _until_stopped(server.url)
+            else:
+                await _until_stopped(server.url)
+
+    _run(run())
+
+
+async def _until_stopped(url: str) -> None:
+    out.print(f"sandbox at {url}", highlight=False)
+    await asyncio.Event().wait()
+
+
+@app.command()
+def token(
+    role: Annotated[Role, typer.Option(help="What the token may do.", case_sensitive=False)],
+    tenant: Annotated[str | None, typer.Option(help="The franchise's slug; none for PLATFORM_ADMIN.")] = None,
+    location: Annotated[list[str] | None, typer.Option(help="Only this location (slug); repeat for more.")] = None,
+    ttl: Annotated[str, typer.Option(help="How long it lives: 30m, 8h, 900s; 24h at most.")] = "15m",
+    as_json: AsJson = False,
+) -> None:
+    """Sign an access token, for tools and for trying things out."""
+    lifetime = _duration(ttl)
+
+    async def issue(services: Services) -> str:
+        tenant_id, location_ids = await _audience(services, role, tenant, location or [])
+        issuer = token_issuer(services.settings)
+        return issuer.issue(subject="cli", role=role, tenant_id=tenant_id, location_ids=location_ids, lifetime=lifetime)
+
+    signed = _with_services(issue)
+    print(json.dumps({"token": signed, "expiresIn": int(lifetime.total_seconds())}) if as_json else signed)  # noqa: T201
+
+
+async def _audience(
+    services: Services, role: Role, tenant: str | None, locations: list[str]
+) -> tuple[UUID | None, list[UUID] | None]:
+    if role is Role.PLATFORM_ADMIN:
+        if tenant or locations:
+            raise BadInputError("a PLATFORM_ADMIN belongs to no franchise: leave --tenant and --location out")
+        return None, None
+    if not tenant:
+        raise BadInputError(f"a {role.value} belongs to a franchise: give its slug with --tenant")
+    tenant_id = await services.lookups.tenant(tenant)
+    if tenant_id is None:
+        raise NotFoundError(f"there is no franchise {tenant!r}: `lead-orchestrator tenant list` shows them")
+    if not locations:
+        return tenant_id, None
+    async with services.tenancy.read(Scope.service(tenant_id, "cli")) as session:
+        found = {slug: await repository.location_by_slug(session, slug) for slug in locations}
+    unknown = [slug for slug, place in found.items() if place is None]
+    if unknown:
+        raise NotFoundError(f"franchise {tenant!r} has no location {unknown[0]!r}")
+    return tenant_id, [place.id for place in found.values() if place]
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,6})([smh])", text)
+    if match is None:
+        raise BadInputError(f"--ttl is {text!r}: write a number and s, m or h, as in 30m")
+    lifetime = timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[match[2]]: int(match[1])})
+    if not MINIMUM_TTL <= lifetime <= MAXIMUM_TTL:
+        raise BadInputError(f"--ttl is {text!r}: from 1m to 24h")
+    return lifetime
+
+
+@tenant_app.command("onboard")
+def onboard(
+    file: Annotated[
+        Path, typer.Option(help="YAML or JSON; docs/onboarding.md describes it.", exists=True, dir_okay=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Make a franchise, or bring it to what the file says; running it again changes nothing more."""
+    try:
+        franchise = parse_franchise(yaml.safe_load(file.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{file} is neither YAML nor JSON: {str(error).splitlines()[0]}") from None
+
+    async def work(services: Services) -> dict[str, object]:
+        made = await services.onboarding.onboard(franchise, actor="cli")
+        replayed = await replay_unrouted(services.tenancy, made.tenant_id)
+        return {
+            "tenantId": f"tenant_{made.tenant_id}",
+            "created": made.created,
+            "locations": {slug: f"loc_{id_}" for slug, id_ in made.location_ids.items()},
+            "webhookUrl": f"{services.settings.public_url.rstrip('/')}/webhooks/shopmonkey/order",
+            "webhookSecret": made.webhook_secret,
+            "replayedEvents": replayed,
+        }
+
+    made = _with_services(work)
+    if as_json:
+        print(json.dumps(made))  # noqa: T201 - what was asked for
+        return
+    out.print(f"{'Onboarded' if made['created'] else 'Updated'} {franchise.slug}", highlight=False)
+    for name in ("tenantId", "webhookUrl", "webhookSecret", "replayedEvents"):
+        if made[name] is not None:
+            out.print(f"  {name}: {made[name]}", highlight=False, soft_wrap=True)
+
+
+@tenant_app.command("list")
+def list_tenants(as_json: AsJson = False) -> None:
+    """Every franchise."""
+
+    async def work(services: Services) -> list[dict[str, object]]:
+        async with services.tenancy.platform() as session:
+            return [
+                {
+                    "id": f"tenant_{tenant.id}",
+                    "slug": tenant.slug,
+                    "name": tenant.name,
+                    "status": tenant.status,
+                    "demoMode": tenant.demo_mode,
+                    "locations": locations,
+                }
+                for tenant, locations in await repository.tenants(session)
+            ]
+
+    rows = _with_services(work)
+    if as_json:
+        print(json.dumps(rows))  # noqa: T201 - what was asked for
+        return
+    _table(["slug", "name", "status", "demoMode", "locations"], rows)
+
+
+def _table(columns: list[str], rows: list[dict[str, object]]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    out.print(table)
+
+
+@audit_app.command("isolation")
+def audit_isolation_command(as_json: AsJson = False) -> None:
+    """Walk the database's catalog: exit 1 if anything could let one franchise see another's rows."""
+
+    async def work(services: Services) -> list[dict[str, object]]:
+        engine = services.tenancy.engines.app
+        findings = await audit_isolation(engine, production=services.settings.production)
+        return [asdict(finding) for finding in findings]
+
+    findings = _with_services(work)
+    errors = [finding for finding in findings if finding["severity"] == "error"]
+    if as_json:
+        print(json.dumps({"ok": not errors, "findings": findings}))  # noqa: T201 - what was asked for
+    elif findings:
+        _table(["severity", "rule", "object", "detail"], findings)
+    else:
+        out.print("no findings", highlight=False)
+    raise SystemExit(1 if errors else 0)
+
+
+@schema_app.command("export")
+def schema_export(
+    file: Annotated[Path | None, typer.Option("--output", help="Write it there instead of printing it.")] = None,
+) -> None:
+    """Print the GraphQL schema in SDL."""
+    if file is None:
+        print(schema_sdl(), end="")  # noqa: T201 - what was asked for
+    else:
+        file.write_text(schema_sdl())
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check settings, database, isolation, Redis and worker; exit 1 if something is wrong, with what to do."""
+
+    async def work(services: Services) -> list[dict[str, object]]:
+        queue = await open_queue(required(services.settings, "redis_url"))
+        try:
+            checks = [asdict(check) for check in await readiness(services, queue)]
+        finally:
+            await queue.redis.aclose(close_connection_pool=True)
+        findings = await audit_isolation(services.tenancy.engines.app, production=services.settings.production)
+        errors = [finding for finding in findings if finding.severity == "error"]
+        words = "; ".join(f"{finding.rule}: {finding.object}" for finding in findings) or "no findings"
+        return [*checks, {"name": "isolation", "ok": not errors, "detail": words}]
+
+    checks = _with_services(work)
+    if as_json:
+        print(json.dumps({"ok": all(check["ok"] for check in checks), "checks": checks}))  # noqa: T201
+    else:
+        _table(["name", "ok", "detail"], checks)
+    raise SystemExit(0 if all(check["ok"] for check in checks) else 1)

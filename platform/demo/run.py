@@ -1,0 +1,279 @@
+"""Starts everything, onboards two franchises, fires one website quote and tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import time, timedelta
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import httpx
+import uvicorn
+from rich.console import Console
+
+from lead_orchestrator.app import create_app
+from lead_orchestrator.demo.clock import WindingClock
+from lead_orchestrator.errors import AppError, ConfigurationError
+from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.local import LOCAL, local_services
+from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise, demo_world
+from lead_orchestrator.sandbox.server import SandboxServer
+from lead_orchestrator.services import Services, open_services, token_issuer
+from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.onboarding import parse_franchise
+from lead_orchestrator.tenancy.tokens import Role
+
+__all__ = ["check", "run"]
+
+SHOP_TIME = time(10)
+SHOP_ZONE = ZoneInfo(SUN_SHADE.locations[0].timezone)
+TOKENS_LIVE = timedelta(hours=24)
+FIRST_TEXT_SECONDS = 30.0
+SANDBOX_PORT = 4000
+# Numbers and addresses that belong to nobody, so that demo mode can stay on.
+ALLOWLIST = ["+1???55501??", "*@example.com"]
+CUSTOMER = {
+    "locationId": SUN_SHADE.locations[0].id,
+    "firstName": "Maya",
+    "lastName": "Rivera",
+    "phone": "+12135550142",
+    "email": "maya.rivera@example.com",
+    "vehicle": {"year": 2022, "make": "Tesla", "model": "Model 3"},
+    "services": ["Ultimate Full Vehicle Ceramic Tint"],
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The running demo."""
+
+    api: str
+    sandbox: SandboxServer
+    services: Services
+    tenants: Mapping[str, UUID]
+
+
+async def run(
+    settings: Settings, console: Console, *, port: int | None = None, sandbox_port: int = SANDBOX_PORT
+) -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _demo(settings, LOCAL, port if port is not None else settings.port, sandbox_port) as demo:
+        milliseconds, text = await first_text(demo)
+        await _tell(console, demo, milliseconds, text)
+        await stop.wait()
+        console.print("\nStopping …")
+
+
+async def check(settings: Settings) -> dict[str, object]:
+    """Run in a throw-away folder on free ports until the first text arrived; what `--check` prints."""
+    with tempfile.TemporaryDirectory(prefix="lead-demo-") as folder:
+        async with _demo(settings, Path(folder), 0, 0, ephemeral=True) as demo:
+            milliseconds, _ = await first_text(demo)
+            await _answers(demo)
+            return {
+                "ok": True,
+                "quoteToFirstTextMs": milliseconds,
+                "api": demo.api,
+                "sandbox": demo.sandbox.url,
+            }
+
+
+@asynccontextmanager
+async def _demo(
+    settings: Settings, folder: Path, port: int, sandbox_port: int, *, ephemeral: bool = False
+) -> AsyncIterator[Demo]:
+    if settings.production:
+        raise ConfigurationError("the demo does not run in production: unset ENVIRONMENT")
+    listener = _listen(settings.host, port)
+    api = f"http://{settings.host}:{listener.getsockname()[1]}"
+    async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        local = await stack.enter_async_context(local_services(settings, folder=folder, ephemeral=ephemeral))
+        world = demo_world(product_url=api)
+        sandbox = await stack.enter_async_context(SandboxServer(world, host=settings.host, port=sandbox_port))
+        local = local.model_copy(
+            update={
+                "public_url": api,
+                "shopmonkey_base_url": sandbox.shopmonkey_url,
+                "twilio_base_url": sandbox.twilio_url,
+                "sendgrid_base_url": sandbox.sendgrid_url,
+            }
+        )
+        services = await stack.enter_async_context(open_services(local))
+        clock = WindingClock(services, local.database_owner_url or "")
+        stack.push_async_callback(clock.close)
+        sandbox.sandbox.clock = clock
+        await clock.start_at(SHOP_TIME, SHOP_ZONE)
+        tenants = {franchise.name: await _onboard(services, franchise) for franchise in (SUN_SHADE, CLEAR_VIEW)}
+        await stack.enter_async_context(_worker(local))
+        await stack.enter_async_context(_api(local, listener))
+        yield Demo(api, sandbox, services, tenants)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        message = (
+            f"port {port} of {host} cannot be used ({error.strerror}): stop what uses it, or set PORT to another one"
+        )
+        raise ConfigurationError(message) from None
+    return listener
+
+
+async def _onboard(services: Services, franchise: DemoFranchise) -> UUID:
+    made = await services.onboarding.onboard(parse_franchise(describe(franchise)), actor="demo")
+    return made.tenant_id
+
+
+def describe(franchise: DemoFranchise) -> dict[str, object]:
+    """The onboarding file of one of the sandbox's franchises, with demo mode on."""
+    hours = [{"dayOfWeek": day, "opensAt": "09:00", "closesAt": "18:00"} for day in range(1, 7)]
+    return {
+        "name": franchise.name,
+        "slug": slug(franchise.name),
+        "demoMode": True,
+        "demoAllowlist": ALLOWLIST,
+        "crm": {"apiKey": franchise.shopmonkey_api_key, "webhookSecret": franchise.shopmonkey_webhook_secret},
+        "messaging": {
+            "twilioAccountSid": franchise.twilio_account_sid,
+            "twilioAuthToken": franchise.twilio_auth_token,
+            "twilioPhoneNumber": franchise.twilio_numbers[0],
+            "sendgridApiKey": franchise.sendgrid_api_key,
+            "sendgridFromEmail": franchise.from_email,
+            "sendgridFromName": franchise.name,
+        },
+        "locations": [
+            {
+                "name": f"{franchise.name} {shop.name}",
+                "slug": slug(f"{franchise.name} {shop.name}"),
+                "timezone": shop.timezone,
+                "shopmonkeyLocationId": shop.id,
+                "phone": number,
+                "address": f"100 Example Street, {shop.city}, {shop.state} {shop.postal_code}",
+                "bays": 2,
+                "hours": hours,
+            }
+            for shop, number in zip(franchise.locations, franchise.twilio_numbers, strict=True)
+        ],
+    }
+
+
+def slug(name: str) -> str:
+    return name.lower().replace(" ", "-")
+
+
+@asynccontextmanager
+async def _worker(settings: Settings) -> AsyncIterator[None]:
+    worker = create_worker(settings, handle_signals=False)
+    running = asyncio.create_task(worker.async_run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await worker.close()
+
+
+@asynccontextmanager
+async def _api(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        create_app(settings), log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve(sockets=[listener]))  # noqa: SLF001 - serve() would take the signals
+    try:
+        async with asyncio.timeout(30):
+            while not server.started:
+                if serving.done():
+                    serving.result()
+                    raise ConfigurationError("the api did not start: see the log above")
+                await asyncio.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def first_text(demo: Demo) -> tuple[float, str]:
+    """Fire one website quote; returns the milliseconds until Twilio had taken the text, and the text.
+
+    Raises:
+        AppError: no text within 30 seconds.
+    """
+    async with httpx.AsyncClient(base_url=demo.sandbox.url, timeout=10) as http:
+        placed = (await http.post("/quotes", json=CUSTOMER)).raise_for_status().json()
+        try:
+            async with asyncio.timeout(FIRST_TEXT_SECONDS):
+                while True:
+                    for message in reversed(demo.sandbox.world.messages):
+                        if message.to == CUSTOMER["phone"] and message.accepted_at >= placed["at"]:
+                            return message.accepted_at - placed["at"], message.body
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AppError(f"no text within {FIRST_TEXT_SECONDS:.0f} seconds of the quote: see the log above") from None
+
+
+async def _answers(demo: Demo) -> None:
+    """The api is ready and shows the lead to its tenant."""
+    token = tokens(demo)["OWNER"]
+    query = {"query": "{ viewer { role } leads(first: 1) { totalCount edges { node { name status } } } }"}
+    async with httpx.AsyncClient(base_url=demo.api, timeout=10) as http:
+        ready = await http.get("/ready")
+        answer = (await http.post("/graphql", json=query, headers={"Authorization": f"Bearer {token}"})).json()
+    if ready.status_code != httpx.codes.OK:
+        raise AppError(f"the api is not ready: {json.dumps(ready.json()['checks'])}")
+    if "errors" in answer or answer["data"]["leads"]["totalCount"] < 1:
+        raise AppError(f"GraphQL did not show the lead: {json.dumps(answer)}")
+
+
+def tokens(demo: Demo) -> dict[str, str]:
+    """One token a role, good for 24 hours, of Sun Shade Tint."""
+    issuer = token_issuer(demo.services.settings.model_copy(update={"public_url": demo.api}))
+    tenant = demo.tenants[SUN_SHADE.name]
+    staff = {
+        role.value: issuer.issue(
+            subject=f"demo:{role.value.lower()}", role=role, tenant_id=tenant, location_ids=None, lifetime=TOKENS_LIVE
+        )
+        for role in (Role.OWNER, Role.MANAGER, Role.AGENT)
+    }
+    admin = issuer.issue(
+        subject="demo:platform_admin", role=Role.PLATFORM_ADMIN, tenant_id=None, location_ids=None, lifetime=TOKENS_LIVE
+    )
+    return {**staff, Role.PLATFORM_ADMIN.value: admin}
+
+
+async def _tell(console: Console, demo: Demo, milliseconds: float, text: str) -> None:
+    console.rule("Lead Orchestrator")
+    console.print(f"Quote to first text: {milliseconds:.0f} ms. Maya's phone shows:", highlight=False)
+    console.print(f"  “{text}”\n", highlight=False, markup=False)
+    for name, url in (
+        ("GraphQL", f"{demo.api}/graphql"),
+        ("Health", f"{demo.api}/ready"),
+        ("Ask for a quote", f"{demo.sandbox.url}/quote"),
+        ("Customers' phones", f"{demo.sandbox.url}/phone"),
+        ("Wind the clock", f"{demo.sandbox.url}/clock"),
+        ("Break things", f"{demo.sandbox.url}/faults"),
+    ):
+        console.print(f"  {name:<18} {url}", highlight=False)
+    console.print("\nTokens of Sun Shade Tint (24 h); send one as `Authorization: Bearer …`:", highlight=False)
+    for role, token in tokens(demo).items():
+        console.print(f"  {role}\n  {token}", highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        "\nThe shop's clock shows 10:00. Ctrl-C stops everything; what was stored stays in .local/.", highlight=False
+    )

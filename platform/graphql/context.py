@@ -1,0 +1,124 @@
+"""One request: who asks, its one transaction, and what it has loaded so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
+from uuid import UUID
+
+from strawberry.types import Info
+
+from lead_orchestrator.graphql.loaders import Loaders
+from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
+from lead_orchestrator.tenancy.tokens import Claims
+
+__all__ = ["Context", "GraphQLServices", "Request"]
+
+_log = get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GraphQLServices:
+    """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
+
+    `development` opens introspection and GraphiQL.
+    """
+
+    tenancy: Tenancy
+    leads: Leads
+    access: Access
+    wake: Callable[[UUID], Awaitable[None]]
+    development: bool = False
+
+
+class _UndoError(Exception):
+    """Ends the transaction without a commit."""
+
+
+class Context:
+    """One operation. Its statements take turns, since one session is one connection."""
+
+    def __init__(self, services: GraphQLServices, authorization: str | None) -> None:
+        self.services = services
+        self.loaders = Loaders(self.run)
+        self._authorization = authorization
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._session: ReadSession | None = None
+        self._finished = False
+        self._due = False
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Who asks.
+
+        Raises:
+            UnauthenticatedError: there is no valid token.
+        """
+        return self.services.access.claims(self._authorization)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Raises NotFoundError: the token belongs to no tenant."""
+        return Scope.of(self.claims)
+
+    async def run(self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`query` with this operation's session, in its turn."""
+        async with self._lock:
+            return await query(await self._opened(), *args, **kwargs)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[WriteSession]:
+        """This operation's session for one mutation: what it did is undone when it raises, the others' work stands."""
+        async with self._lock:
+            session = await self._opened(write=True)
+            if not isinstance(session, WriteSession):
+                raise TypeError("a query cannot write")
+            self.loaders.forget()
+            async with session.attempt():
+                yield session
+                await session.flush()
+
+    def something_is_due(self) -> None:
+        """Wake the sender once this operation has committed."""
+        self._due = True
+
+    async def finish(self, *, commit: bool) -> None:
+        """End the transaction; whoever still runs is refused the session."""
+        async with self._lock:
+            self._finished = True
+            if commit:
+                await self._stack.aclose()
+            else:
+                undo = _UndoError()
+                await self._stack.__aexit__(_UndoError, undo, None)
+        if commit and self._due:
+            await self._wake()
+
+    async def _wake(self) -> None:
+        try:
+            await self.services.wake(self.scope.tenant_id)
+        except Exception as error:  # noqa: BLE001 - what is due is committed; a bell that fails only costs seconds
+            _log.warning("wake_failed", error=type(error).__name__)
+
+    async def _opened(self, *, write: bool = False) -> ReadSession:
+        if self._finished:
+            raise RuntimeError("the operation has ended")
+        if self._session is None:
+            tenancy = self.services.tenancy
+            opening = tenancy.write(self.scope) if write else tenancy.read(self.scope)
+            self._session = await self._stack.enter_async_context(opening)
+        return self._session
+
+
+Request: TypeAlias = Info[Context, None]

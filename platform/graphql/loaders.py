@@ -1,0 +1,81 @@
+"""What fields of many rows need is loaded for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from lead_orchestrator.graphql import repository
+from lead_orchestrator.graphql.cursors import Page
+from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, ScheduledMessage
+from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.models import Location, LocationHours, User
+from lead_orchestrator.tenancy.sessions import ReadSession
+from lead_orchestrator.touches.service import Schedule, schedules
+
+__all__ = ["Loaders", "Run"]
+
+V = TypeVar("V")
+Query = Callable[..., Awaitable[Mapping[UUID, Any]]]
+PageOf = tuple[UUID, Page]
+EventsOf = tuple[UUID, int, int | None]
+
+
+class Run(Protocol):
+    """Runs a repository's function in the operation's session."""
+
+    async def __call__(self, query: Callable[..., Awaitable[V]], *args: Any) -> V: ...
+
+
+class Loaders:
+    """One operation's: rows by key, each loaded once, until `forget`."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.locations: DataLoader[UUID, Location | None] = self._one(tenancy_repository.locations_by_id)
+        self.leads: DataLoader[UUID, Lead | None] = self._one(repository.leads_by_id)
+        self.users: DataLoader[UUID, User | None] = self._one(repository.users_by_id)
+        self.messages: DataLoader[UUID, ScheduledMessage | None] = self._one(repository.messages_by_id)
+        self.inbound: DataLoader[UUID, MessageLog | None] = self._one(repository.inbound_by_id)
+        self.last_attempts: DataLoader[UUID, MessageLog | None] = self._one(repository.last_attempts)
+        self.next_touches: DataLoader[UUID, ScheduledMessage | None] = self._one(repository.next_touches)
+        self.hours: DataLoader[UUID, list[LocationHours]] = self._one(repository.hours_of, list)
+        self.consents: DataLoader[UUID, list[Consent]] = self._one(repository.consents_of, list)
+        self.schedules: DataLoader[UUID, Schedule] = self._one(_schedules, dict)
+        self.message_counts: DataLoader[UUID, int] = self._one(repository.message_counts, int)
+        self.event_counts: DataLoader[UUID, int] = self._one(repository.event_counts, int)
+        self.sent: DataLoader[PageOf, list[ScheduledMessage]] = self._pages(repository.messages_of)
+        self.received: DataLoader[PageOf, list[MessageLog]] = self._pages(repository.inbound_of)
+        self.events: DataLoader[EventsOf, list[LeadEvent]] = self._pages(repository.events_of)
+
+    def forget(self) -> None:
+        """What was loaded may have changed."""
+        for loader in vars(self).values():
+            if isinstance(loader, DataLoader):
+                loader.clear_all()
+
+    def _one(self, query: Query, missing: Callable[[], Any] = lambda: None) -> DataLoader[UUID, Any]:
+        async def load(keys: list[UUID]) -> list[Any]:
+            found = await self._run(query, keys)
+            return [found[key] if key in found else missing() for key in keys]
+
+        return DataLoader(load)
+
+    def _pages(self, query: Query) -> DataLoader[Any, Any]:
+        """Keys are a lead's id and how its list is cut; lists cut alike are loaded together."""
+
+        async def load(keys: list[tuple[Any, ...]]) -> list[Any]:
+            found: dict[tuple[Any, ...], Mapping[UUID, Any]] = {}
+            for cut in {key[1:] for key in keys}:
+                found[cut] = await self._run(query, [key[0] for key in keys if key[1:] == cut], *cut)
+            return [found[key[1:]].get(key[0], []) for key in keys]
+
+        return DataLoader(load)
+
+
+async def _schedules(session: ReadSession, location_ids: Sequence[UUID]) -> Mapping[UUID, Schedule]:
+    return await schedules(session, location_ids)
