@@ -1,0 +1,215 @@
+"""The franchise, its locations and its people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, time
+from uuid import UUID
+
+import strawberry
+
+from lead_orchestrator.graphql import repository
+from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.context import Request
+from lead_orchestrator.graphql.cursors import Key, Page, cursor
+from lead_orchestrator.graphql.enums import Role
+from lead_orchestrator.graphql.repository import ReadinessFacts
+from lead_orchestrator.graphql.scalars import JSON
+from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.tenancy import models, tokens
+from lead_orchestrator.tenancy import repository as tenancy_repository
+
+__all__ = ["Location", "LocationConnection", "LocationEdge", "LOCATION_ORDER", "Tenant", "User", "Viewer", "tenant"]
+
+LOCATION_ORDER = "location.name"
+MOST_LOCATIONS = 1000
+
+
+@strawberry.type
+class OpeningHours:
+    """0 = Sunday; several rows a day are allowed."""
+
+    day_of_week: int
+    opens_at: time
+    closes_at: time
+
+
+@strawberry.type
+class Location(Node):
+    key: strawberry.Private[UUID]
+    name: str
+    slug: str
+    shopmonkey_location_id: str | None
+    timezone: str
+    phone: str | None
+    address: str | None
+    bays: int
+    buffer_minutes: int
+    lead_time_minutes: int
+    horizon_days: int
+    allowed_origins: list[str]
+    survey: JSON | None
+
+    @classmethod
+    def of(cls, row: models.Location) -> Location:
+        return cls(
+            id=strawberry.ID(encode(Kind.LOCATION, row.id)),
+            key=row.id,
+            name=row.name,
+            slug=row.slug,
+            shopmonkey_location_id=row.shopmonkey_location_id,
+            timezone=row.timezone,
+            phone=row.phone,
+            address=row.address,
+            bays=row.bays,
+            buffer_minutes=row.buffer_minutes,
+            lead_time_minutes=row.lead_time_minutes,
+            horizon_days=row.horizon_days,
+            allowed_origins=row.allowed_origins,
+            survey=JSON(row.survey) if row.survey is not None else None,
+        )
+
+    @strawberry.field
+    async def hours(self, info: Request) -> list[OpeningHours]:
+        rows = await info.context.loaders.hours.load(self.key)
+        return [OpeningHours(day_of_week=row.day_of_week, opens_at=row.opens_at, closes_at=row.closes_at) for row in rows]
+
+
+@strawberry.type
+class LocationEdge:
+    cursor: str
+    node: Location
+
+
+@strawberry.type
+class LocationConnection:
+    edges: list[LocationEdge]
+    page_info: PageInfo
+    search: strawberry.Private[str | None]
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[models.Location], page: Page, *, after: str | None, search: str | None
+    ) -> LocationConnection:
+        shown = rows[: page.first]
+        cursors = [cursor(LOCATION_ORDER, Key(row.name, row.id), Kind.LOCATION) for row in shown]
+        edges = [LocationEdge(cursor=at, node=Location.of(row)) for at, row in zip(cursors, shown, strict=True)]
+        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > page.first, after=after), search=search)
+
+    @strawberry.field
+    async def total_count(self, info: Request) -> int:
+        return await info.context.run(repository.count_locations, self.search)
+
+
+@strawberry.type
+class ReadinessCheck:
+    name: str
+    ok: bool
+    detail: str | None
+
+
+@strawberry.type
+class Tenant(Node):
+    name: str
+    slug: str
+    status: str
+    demo_mode: bool
+    demo_allowlist: list[str]
+
+    @classmethod
+    def of(cls, row: models.Tenant) -> Tenant:
+        return cls(
+            id=strawberry.ID(encode(Kind.TENANT, row.id)),
+            name=row.name,
+            slug=row.slug,
+            status=row.status,
+            demo_mode=row.demo_mode,
+            demo_allowlist=row.demo_allowlist,
+        )
+
+    @strawberry.field(description="What is still missing before go-live, each check with its reason")
+    async def readiness(self, info: Request) -> list[ReadinessCheck]:
+        facts = await info.context.run(repository.readiness)
+        return list(_checks(facts, demo_mode=self.demo_mode))
+
+
+def _checks(facts: ReadinessFacts, *, demo_mode: bool) -> Iterator[ReadinessCheck]:
+    yield _check("shopmonkey_key", facts.crm_key, "there is no ShopMonkey API key")
+    yield _check("webhook_secret", facts.webhook_secret, "there is no secret to verify ShopMonkey's webhooks with")
+    claimed = f"{facts.claimed_locations} of {facts.locations} locations have a ShopMonkey location"
+    yield _check("locations_claimed", 0 < facts.locations == facts.claimed_locations, claimed)
+    yield _check("sms_sender", facts.sms_account, "there is no Twilio account with a number to text from")
+    yield _check("sms_accepted", facts.sms_refused is None, f"Twilio refused the account: {facts.sms_refused}")
+    yield _check("mail_sender", facts.mail_account, "there is no SendGrid account with an address to mail from")
+    yield _check("mail_accepted", facts.mail_refused is None, f"SendGrid refused the account: {facts.mail_refused}")
+    yield _check("live", not demo_mode, "demo mode is on: only the allow-list is contacted")
+
+
+def _check(name: str, ok: bool, missing: str) -> ReadinessCheck:  # noqa: FBT001 - the outcome is the subject
+    return ReadinessCheck(name=name, ok=ok, detail=None if ok else missing)
+
+
+@strawberry.type
+class User(Node):
+    email: str
+    name: str | None
+    role: Role
+    active: bool
+    location_ids: strawberry.Private[list[UUID] | None]
+
+    @classmethod
+    def of(cls, row: models.User) -> User:
+        return cls(
+            id=strawberry.ID(encode(Kind.USER, row.id)),
+            email=row.email,
+            name=row.name,
+            role=tokens.Role(row.role),
+            active=row.active,
+            location_ids=row.location_ids,
+        )
+
+    @strawberry.field
+    async def locations(self, info: Request) -> list[Location]:
+        rows = await info.context.run(repository.visible_locations, self.location_ids, MOST_LOCATIONS)
+        return [Location.of(row) for row in rows]
+
+
+@strawberry.type
+class Viewer:
+    """Who asks. A platform administrator has no franchise; a visitor sees neither the franchise's nor its locations' rows."""
+
+    role: Role
+    expires_at: datetime
+    user_id: strawberry.Private[UUID | None]
+
+    @classmethod
+    def of(cls, claims: tokens.Claims, user_id: UUID | None) -> Viewer:
+        return cls(role=claims.role, expires_at=claims.expires_at, user_id=user_id)
+
+    @strawberry.field
+    async def user(self, info: Request) -> User | None:
+        if self.user_id is None or not self._is_staff():
+            return None
+        row = await info.context.loaders.users.load(self.user_id)
+        return User.of(row) if row else None
+
+    @strawberry.field
+    async def tenant(self, info: Request) -> Tenant | None:
+        return await tenant(info) if self._is_staff() else None
+
+    @strawberry.field
+    async def locations(self, info: Request) -> list[Location]:
+        if not self._is_staff():
+            return []
+        rows = await info.context.run(repository.visible_locations, None, MOST_LOCATIONS)
+        return [Location.of(row) for row in rows]
+
+    def _is_staff(self) -> bool:
+        return self.role not in (Role.VISITOR, Role.PLATFORM_ADMIN)
+
+
+async def tenant(info: Request) -> Tenant | None:
+    """The caller's franchise; a platform administrator has none."""
+    if info.context.claims.tenant_id is None:
+        return None
+    return Tenant.of(await info.context.run(tenancy_repository.tenant))

@@ -1,0 +1,306 @@
+"""Every table and every command for everybody who must not, each beside the one who may: what Postgres answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+
+from tests.database import TestDatabase
+from tests.tenancy.rows import Row, Schema, Table, World, make_row, read_schema
+
+__all__ = ["ATTACKERS", "COMMANDS", "DENIED", "TWINS", "Caller", "Matrix", "Outcome", "open_matrix"]
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Outcome = int | str
+"""Rows seen or changed, or the SQLSTATE."""
+
+COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+DENIED = "42501"
+GARBAGE = "22P02"
+
+# A table that has a location and is still read by the whole tenant.
+LOCATION_IS_PUBLIC = {"routes": "it holds what the public writes to us at: slugs, phone numbers, CRM location ids"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The rows an attack is about: `row` is there and nothing hangs from it, `new` could be inserted beside it."""
+
+    table: Table
+    row: Row
+    new: Row
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`settings` gives the settings of a session from the row that is attacked; `concerns` the tables it is about."""
+
+    name: str
+    role: str
+    settings: Callable[[Matrix, Table, Row], dict[str, str]]
+    concerns: Callable[[Table], bool] = lambda _table: True
+    refused_with: str | None = None
+
+
+class Matrix:
+    """A database with two tenants and a connection of every role."""
+
+    def __init__(self, admin: Connection, roles: Mapping[str, Connection], schema: Schema) -> None:
+        self.admin = admin
+        self.roles = roles
+        self.schema = schema
+        self.home, self.other_lead, self.other_location, self.foreign = World(), World(), World(), World()
+        self.targets: dict[str, Target] = {}
+
+    async def seed(self) -> None:
+        """Fill every table for a lead, another lead of its shop, another shop of the tenant, and another tenant."""
+        await self._fill(self.home)
+        self.other_lead = self.home.without(self.schema.hanging_from("leads"))
+        self.other_location = self.home.without(self.schema.hanging_from("locations"))
+        for world in (self.other_lead, self.other_location, self.foreign):
+            await self._fill(world)
+        for name, table in self.schema.tables.items():
+            self.targets[name] = await self._target(table)
+
+    async def _fill(self, world: World) -> None:
+        for name in self.schema.tables:
+            if name not in world.rows:
+                world.rows[name] = await make_row(self.admin, self.schema, world, name)
+
+    async def _target(self, table: Table) -> Target:
+        """A row of its own, unless its key leaves room for one only; then the row of `home`."""
+        parents = {column for key in table.foreign_keys for column in key.columns}
+        if set(table.key) <= parents:
+            return Target(table, self.home.rows[table.name], self.home.rows[table.name])
+        row = await make_row(self.admin, self.schema, self.home, table.name)
+        return Target(table, row, await make_row(self.admin, self.schema, self.home, table.name, keep=False))
+
+    async def attempt(
+        self, role: str, settings: Mapping[str, str], statement: str, *values: object, sees: Row | None = None
+    ) -> Outcome:
+        """Run one statement in a transaction with these settings and take it back; with `sees`, count that row only."""
+        connection = self.roles[role]
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            for name, value in settings.items():
+                await connection.execute("SELECT set_config($1, $2, true)", f"app.{name}", value)
+            if sees is None:
+                return int((await connection.execute(statement, *values)).split()[-1])
+            wanted = {name: str(value) for name, value in sees.items()}
+            return [dict(row) for row in await connection.fetch(statement)].count(wanted)
+        except asyncpg.PostgresError as error:
+            return str(error.sqlstate)
+        finally:
+            await transaction.rollback()
+
+    async def act(self, caller: Caller, command: str, target: Target) -> Outcome:
+        table = target.table
+        row = target.new if command == "INSERT" else target.row
+        settings = caller.settings(self, table, row)
+        if command == "SELECT":
+            return await self.see(caller.role, settings, table, row)
+        if command == "INSERT":
+            return await self.insert(caller.role, settings, table, row)
+        verb = {
+            "UPDATE": f"UPDATE {table.name} SET {table.key[0]} = {table.key[0]}",  # noqa: S608 - names of the catalog
+            "DELETE": f"DELETE FROM {table.name}",  # noqa: S608 - names of the catalog
+        }[command]
+        return await self.change(caller.role, settings, table, row, verb)
+
+    async def see(self, role: str, settings: Mapping[str, str], table: Table, row: Row) -> Outcome:
+        """1 if `row` is among all that the role can read."""
+        columns = ", ".join(f"{name}::text AS {name}" for name in table.key)
+        everything = f"SELECT {columns} FROM {table.name}"  # noqa: S608 - names of the catalog
+        return await self.attempt(role, settings, everything, sees={name: row[name] for name in table.key})
+
+    async def insert(
+        self, role: str, settings: Mapping[str, str], table: Table, row: Row, on_conflict: str = ""
+    ) -> Outcome:
+        columns = ", ".join(f'"{name}"' for name in row)
+        statement = (
+            f"INSERT INTO {table.name} ({columns}) SELECT {columns}"  # noqa: S608 - names of the catalog
+            f" FROM jsonb_populate_record(NULL::{table.name}, $1::jsonb) {on_conflict}"
+        )
+        return await self.attempt(role, settings, statement, json.dumps(row))
+
+    async def change(self, role: str, settings: Mapping[str, str], table: Table, row: Row, verb: str) -> Outcome:
+        where = " AND ".join(f"{name}::text = ${place}" for place, name in enumerate(table.key, 1))
+        return await self.attempt(role, settings, f"{verb} WHERE {where}", *(str(row[name]) for name in table.key))
+
+    async def may(self, role: str, command: str, table: Table) -> bool:
+        """Whether the role was granted the command; a statement that names a row also has to read its key."""
+        if command == "INSERT":
+            return bool(await self.admin.fetchval("SELECT has_table_privilege($1, $2, 'INSERT')", role, table.name))
+        reads = (
+            "SELECT bool_and(has_column_privilege($1, $2, column_name, 'SELECT')) FROM unnest($3::text[]) column_name"
+        )
+        if not await self.admin.fetchval(reads, role, table.name, list(table.key)):
+            return False
+        return bool(await self.admin.fetchval("SELECT has_table_privilege($1, $2, $3)", role, table.name, command)) or (
+            command == "SELECT"
+        )
+
+    async def violations(
+        self, callers: Iterable[Caller] | None = None, tables: Iterable[str] | None = None
+    ) -> list[str]:
+        """What was not answered as it must be, over all callers and tables unless told which."""
+        found = []
+        for name in tables or self.schema.tables:
+            target = self.targets[name]
+            for caller in callers or (*ATTACKERS, *TWINS):
+                if not caller.concerns(target.table):
+                    continue
+                for command in COMMANDS:
+                    wanted = await self._wanted(caller, command, target.table)
+                    answer = await self.act(caller, command, target)
+                    if answer != wanted:
+                        found.append(f"{command} on {name} as {caller.name}: {answer!r}, not {wanted!r}")
+        return found
+
+    async def _wanted(self, caller: Caller, command: str, table: Table) -> Outcome:
+        if not await self.may(caller.role, command, table):
+            return DENIED
+        if caller in TWINS:
+            return 1
+        return caller.refused_with or (DENIED if command == "INSERT" else 0)
+
+
+def _settings(tenant: str | None = None, locations: str | None = None, lead: str | None = None) -> dict[str, str]:
+    """Only what is given is set; the rest of a session's settings stays unset."""
+    given = {"tenant_id": tenant, "location_ids": locations, "lead_id": lead}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tenant(matrix: Matrix, table: Table, row: Row) -> str:
+    return str(row[table.tenant_column] if table.tenant_column else matrix.home.rows["tenants"]["id"])
+
+
+def _location(matrix: Matrix, table: Table, row: Row) -> str:
+    return str(row[table.location_column] if table.location_column else matrix.home.rows["locations"]["id"])
+
+
+def _lead(matrix: Matrix, table: Table, row: Row) -> str:
+    return str(row[table.lead_column] if table.lead_column else matrix.home.rows["leads"]["id"])
+
+
+def _has_location(table: Table) -> bool:
+    return table.location_column is not None and table.name not in LOCATION_IS_PUBLIC
+
+
+def _foreign(matrix: Matrix) -> dict[str, str]:
+    rows = matrix.foreign.rows
+    return _settings(rows["tenants"]["id"], rows["locations"]["id"], rows["leads"]["id"])
+
+
+# Those who may: what they do must succeed where it is granted, or the denials prove nothing.
+TWINS = (
+    Caller("a service of the tenant", "lead_app", lambda m, t, r: _settings(_tenant(m, t, r), "*")),
+    Caller("an agent of the location", "lead_app", lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r))),
+    Caller(
+        "an agent of two locations",
+        "lead_app",
+        lambda m, t, r: _settings(_tenant(m, t, r), f"{m.other_location.rows['locations']['id']},{_location(m, t, r)}"),
+    ),
+    Caller(
+        "the visitor with this lead",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r)),
+    ),
+    Caller("an administrator", "lead_platform", lambda _m, _t, _r: {}),
+)
+
+ATTACKERS = (
+    Caller(
+        "another tenant",
+        "lead_app",
+        lambda m, _t, _r: _settings(m.foreign.rows["tenants"]["id"], "*"),
+        lambda table: table.tenant_column is not None,
+    ),
+    Caller("nobody", "lead_app", lambda _m, _t, _r: {}),
+    Caller("no tenant with every location", "lead_app", lambda _m, _t, _r: _settings("", "*")),
+    Caller("a garbled tenant", "lead_app", lambda _m, _t, _r: _settings("x' OR '1'='1", "*"), refused_with=GARBAGE),
+    Caller("the star as tenant", "lead_app", lambda _m, _t, _r: _settings("*", "*"), refused_with=GARBAGE),
+    Caller(
+        "an agent of another location",
+        "lead_app",
+        lambda m, t, r: _settings(_tenant(m, t, r), m.other_location.rows["locations"]["id"]),
+        _has_location,
+    ),
+    Caller(
+        "an agent of another tenant with this location",
+        "lead_app",
+        lambda m, t, r: _settings(m.foreign.rows["tenants"]["id"], _location(m, t, r)),
+        lambda table: table.tenant_column is not None,
+    ),
+    Caller("an agent of no location", "lead_app", lambda m, t, r: _settings(_tenant(m, t, r), ""), _has_location),
+    Caller("an agent without a list", "lead_app", lambda m, t, r: _settings(_tenant(m, t, r)), _has_location),
+    Caller(
+        "an agent of garbled locations",
+        "lead_app",
+        lambda m, t, r: _settings(_tenant(m, t, r), "*,*"),
+        _has_location,
+        refused_with=GARBAGE,
+    ),
+    Caller(
+        "a visitor with another lead",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), m.other_lead.rows["leads"]["id"]),
+        lambda table: table.lead_column is not None,
+    ),
+    Caller(
+        "a visitor without a lead",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r)),
+        lambda table: table.lead_column is not None,
+    ),
+    Caller(
+        "a visitor with a garbled lead",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), "x"),
+        lambda table: table.lead_column is not None,
+        refused_with=GARBAGE,
+    ),
+    Caller(
+        "a visitor of another location with this lead",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), m.other_location.rows["locations"]["id"], _lead(m, t, r)),
+        lambda table: table.location_column is not None,
+    ),
+    Caller("a visitor of another tenant", "lead_visitor", lambda m, _t, _r: _foreign(m)),
+    Caller(
+        "a visitor of another tenant with this lead",
+        "lead_visitor",
+        lambda m, t, r: {**_foreign(m), "location_ids": "*", "lead_id": _lead(m, t, r)},
+    ),
+    Caller("a visitor of nothing", "lead_visitor", lambda _m, _t, _r: {}),
+    Caller("the owner", "lead_owner", lambda _m, _t, _r: {}),
+    Caller("the owner with the tenant's settings", "lead_owner", lambda m, t, r: _settings(_tenant(m, t, r), "*")),
+)
+
+
+@asynccontextmanager
+async def open_matrix(database: TestDatabase) -> AsyncIterator[Matrix]:
+    """`database`, filled."""
+    urls = database.urls
+    logins = {
+        "lead_owner": urls.owner,
+        "lead_app": urls.app,
+        "lead_visitor": urls.visitor,
+        "lead_platform": urls.platform,
+    }
+    async with AsyncExitStack() as stack:
+        admin: Connection = await asyncpg.connect(database.admin_url)
+        stack.push_async_callback(admin.close)
+        roles: dict[str, Connection] = {}
+        for role, url in logins.items():
+            roles[role] = await asyncpg.connect(url)
+            stack.push_async_callback(roles[role].close)
+        matrix = Matrix(admin, roles, await read_schema(admin))
+        await matrix.seed()
+        yield matrix
