@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lead_orchestrator import metrics
-from lead_orchestrator.errors import AppError, RateLimitedError
+from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedError
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
@@ -28,7 +28,7 @@ from lead_orchestrator.rest.links import CustomerLinks
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access, RevocationWatch
-from lead_orchestrator.tenancy.audit import refuse_faults
+from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             services = await stack.enter_async_context(open_services(settings))
-            await refuse_faults(services.tenancy.engines.app, production=settings.production)
+            await _refuse_faults(services)
             queue = await open_queue(required(settings, "redis_url"))
             stack.push_async_callback(queue.redis.aclose, close_connection_pool=True)
             watch = RevocationWatch(services.lookups, revocations)
@@ -63,6 +63,18 @@ def create_app(settings: Settings) -> ASGIApp:
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={AppError: _expected, HTTPException: _http})
     return RequestLog(app)
+
+
+async def _refuse_faults(services: Services) -> None:
+    """Better no api than one through which franchises could see each other."""
+    findings = await audit_isolation(services.tenancy.engines.app, production=services.settings.production)
+    for finding in findings:
+        _log.warning("isolation_finding", rule=finding.rule, object=finding.object, severity=finding.severity)
+    errors = [str(finding) for finding in findings if finding.severity == "error"]
+    if errors:
+        raise ConfigurationError(
+            f"the api does not start: {'; '.join(errors)} (see `lead-orchestrator audit isolation`)"
+        )
 
 
 def _routes(services: Services, queue: Queue, access: Access, verifier: TokenVerifier) -> Sequence[BaseRoute]:
@@ -87,7 +99,7 @@ def _routes(services: Services, queue: Queue, access: Access, verifier: TokenVer
         return JSONResponse(verifier.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
     return [
-        Mount("/graphql", app=graphql),
+        _Whole("/graphql", graphql),
         Route("/webhooks/shopmonkey/order", webhook.receive, methods=["POST"]),
         Route("/c/{token}", links.chat, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
@@ -97,6 +109,21 @@ def _routes(services: Services, queue: Queue, access: Access, verifier: TokenVer
         Route("/ready", ready),
         Route("/metrics", _metrics),
     ]
+
+
+class _Whole(BaseRoute):
+    """One path, HTTP and WebSocket, handed to a bare ASGI app: no redirect to a slash, nothing in between."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        self._path = path
+        self._app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        mine = scope["type"] in {"http", "websocket"} and scope["path"].rstrip("/") == self._path
+        return (Match.FULL if mine else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 async def _health(_request: Request) -> Response:
@@ -116,10 +143,9 @@ async def _expected(_request: Request, error: Exception) -> Response:
 
 
 async def _http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    body = {
-        "error": {"code": "NOT_FOUND" if error.status_code == 404 else "HTTP", "message": error.detail, "field": None}
-    }
+    if not isinstance(error, HTTPException):
+        raise error
+    body = {"error": {"code": HTTPStatus(error.status_code).name, "message": error.detail, "field": None}}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from lead_orchestrator.app import create_app
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.errors import AppError, BadInputError, ConfigurationError, NotFoundError
-from lead_orchestrator.graphql.app import schema_sdl
+from lead_orchestrator.graphql.schema import schema_sdl
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.jobs.worker import create_worker
@@ -46,6 +47,7 @@ from lead_orchestrator.tenancy.tokens import Role
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    pretty_exceptions_enable=False,  # it would print local variables, secrets among them
     no_args_is_help=True,
     add_completion=False,
     help="Turns website quotes into booked appointments, for many franchises.",
@@ -89,6 +91,22 @@ def _with_services(work: Callable[[Services], Awaitable[T]]) -> T:
     async def run() -> T:
         async with local_services(_settings()) as settings, open_services(settings) as services:
             return await work(services)
+
+    return asyncio.run(run())
+
+
+def _with_fresh_services(work: Callable[[Services], Awaitable[T]]) -> T:
+    """As `_with_services`, on a database made by the migrations for this one call."""
+    nothing = dict.fromkeys(("database_url", "database_visitor_url", "database_platform_url", "redis_url"))
+
+    async def run() -> T:
+        with tempfile.TemporaryDirectory(prefix="lead-fresh-") as folder:
+            bare = _settings().model_copy(update=nothing)
+            async with (
+                local_services(bare, folder=Path(folder), ephemeral=True) as settings,
+                open_services(settings) as services,
+            ):
+                return await work(services)
 
     return asyncio.run(run())
 
@@ -332,7 +350,12 @@ def _table(columns: list[str], rows: list[dict[str, object]]) -> None:
 
 
 @audit_app.command("isolation")
-def audit_isolation_command(as_json: AsJson = False) -> None:
+def audit_isolation_command(
+    as_json: AsJson = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Audit what the migrations make, in a throw-away database.")
+    ] = False,
+) -> None:
     """Walk the database's catalog: exit 1 if anything could let one franchise see another's rows."""
 
     async def work(services: Services) -> list[dict[str, object]]:
@@ -340,7 +363,7 @@ def audit_isolation_command(as_json: AsJson = False) -> None:
         findings = await audit_isolation(engine, production=services.settings.production)
         return [asdict(finding) for finding in findings]
 
-    findings = _with_services(work)
+    findings = (_with_fresh_services if fresh else _with_services)(work)
     errors = [finding for finding in findings if finding["severity"] == "error"]
     if as_json:
         print(json.dumps({"ok": not errors, "findings": findings}))  # noqa: T201 - what was asked for

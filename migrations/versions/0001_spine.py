@@ -393,9 +393,10 @@ GRANT EXECUTE ON FUNCTION app_now() TO lead_app, lead_visitor, lead_platform, le
 """
 
 # Taking the head row is what orders events by commit: whoever holds it commits before the next position is given away.
+# The hash is over the line's text, which shows its time in the session's zone: the function has one of its own.
 APPEND = """
 CREATE FUNCTION append_events(events jsonb, audits jsonb) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
   tenant uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
   head tenant_heads;
@@ -415,7 +416,7 @@ BEGIN
     line := entry.value || jsonb_build_object('number', head.position, 'at', app_now());
     head.audit_hash := sha256(head.audit_hash || convert_to(line::text, 'UTF8'));
     INSERT INTO audit_log (tenant_id, number, at, actor, action, target, detail, hash)
-      VALUES (tenant, head.position, (line->>'at')::timestamptz, line->>'actor', line->>'action', line->>'target', line->'detail', head.audit_hash);
+      VALUES (tenant, head.position, (line->>'at')::timestamptz, line->>'actor', line->>'action', line->>'target', nullif(line->'detail', 'null'), head.audit_hash);
   END LOOP;
   UPDATE tenant_heads SET position = head.position, audit_hash = head.audit_hash WHERE tenant_id = tenant;
   RETURN head.position;

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import httpx
 import uvicorn
@@ -21,6 +20,7 @@ from rich.console import Console
 
 from lead_orchestrator.app import create_app
 from lead_orchestrator.demo.clock import WindingClock
+from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe
 from lead_orchestrator.errors import AppError, ConfigurationError
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.local import LOCAL, local_services
@@ -33,13 +33,9 @@ from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["check", "run"]
 
-SHOP_TIME = time(10)
-SHOP_ZONE = ZoneInfo(SUN_SHADE.locations[0].timezone)
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
 SANDBOX_PORT = 4000
-# Numbers and addresses that belong to nobody, so that demo mode can stay on.
-ALLOWLIST = ["+1???55501??", "*@example.com"]
 CUSTOMER = {
     "locationId": SUN_SHADE.locations[0].id,
     "firstName": "Maya",
@@ -138,43 +134,6 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _onboard(services: Services, franchise: DemoFranchise) -> UUID:
     made = await services.onboarding.onboard(parse_franchise(describe(franchise)), actor="demo")
     return made.tenant_id
-
-
-def describe(franchise: DemoFranchise) -> dict[str, object]:
-    """The onboarding file of one of the sandbox's franchises, with demo mode on."""
-    hours = [{"dayOfWeek": day, "opensAt": "09:00", "closesAt": "18:00"} for day in range(1, 7)]
-    return {
-        "name": franchise.name,
-        "slug": slug(franchise.name),
-        "demoMode": True,
-        "demoAllowlist": ALLOWLIST,
-        "crm": {"apiKey": franchise.shopmonkey_api_key, "webhookSecret": franchise.shopmonkey_webhook_secret},
-        "messaging": {
-            "twilioAccountSid": franchise.twilio_account_sid,
-            "twilioAuthToken": franchise.twilio_auth_token,
-            "twilioPhoneNumber": franchise.twilio_numbers[0],
-            "sendgridApiKey": franchise.sendgrid_api_key,
-            "sendgridFromEmail": franchise.from_email,
-            "sendgridFromName": franchise.name,
-        },
-        "locations": [
-            {
-                "name": f"{franchise.name} {shop.name}",
-                "slug": slug(f"{franchise.name} {shop.name}"),
-                "timezone": shop.timezone,
-                "shopmonkeyLocationId": shop.id,
-                "phone": number,
-                "address": f"100 Example Street, {shop.city}, {shop.state} {shop.postal_code}",
-                "bays": 2,
-                "hours": hours,
-            }
-            for shop, number in zip(franchise.locations, franchise.twilio_numbers, strict=True)
-        ],
-    }
-
-
-def slug(name: str) -> str:
-    return name.lower().replace(" ", "-")
 
 
 @asynccontextmanager

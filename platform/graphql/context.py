@@ -89,13 +89,19 @@ class Context:
                 yield session
                 await session.flush()
 
+    @property
+    def wrote(self) -> bool:
+        return isinstance(self._session, WriteSession)
+
     def something_is_due(self) -> None:
         """Wake the sender once this operation has committed."""
         self._due = True
 
     async def finish(self, *, commit: bool) -> None:
-        """End the transaction; whoever still runs is refused the session."""
+        """End the transaction, once; whoever still runs is refused the session."""
         async with self._lock:
+            if self._finished:
+                return
             self._finished = True
             if commit:
                 await self._stack.aclose()

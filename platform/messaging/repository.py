@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 
 from lead_orchestrator.leads.models import Lead, MessageStatus, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
@@ -19,6 +19,7 @@ __all__ = [
     "add_attempt",
     "attempt_of",
     "claim_due",
+    "claim_statement",
     "claim_unknown",
     "close_attempt",
     "config",
@@ -44,12 +45,9 @@ class Due:
     lead: Lead
 
 
-async def claim_due(session: WriteSession, limit: int, lead_id: UUID | None = None) -> Sequence[Due]:
-    """Lock up to `limit` due messages with their leads, the longest due first; what somebody else holds is left out.
-
-    Opt-out, take-over and booking change the lead row: they and a claim exclude each other.
-    """
-    statement = (
+def claim_statement(session: WriteSession, limit: int) -> Select[tuple[ScheduledMessage, Lead]]:
+    """The claim: an index range of what is due, however much waits behind it."""
+    return (
         select(ScheduledMessage, Lead)
         .join(Lead, (Lead.tenant_id == ScheduledMessage.tenant_id) & (Lead.id == ScheduledMessage.lead_id))
         .where(
@@ -61,6 +59,14 @@ async def claim_due(session: WriteSession, limit: int, lead_id: UUID | None = No
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True, of=[ScheduledMessage, Lead])
     )
+
+
+async def claim_due(session: WriteSession, limit: int, lead_id: UUID | None = None) -> Sequence[Due]:
+    """Lock up to `limit` due messages with their leads, the longest due first; what somebody else holds is left out.
+
+    Opt-out, take-over and booking change the lead row: they and a claim exclude each other.
+    """
+    statement = claim_statement(session, limit)
     if lead_id is not None:
         statement = statement.where(ScheduledMessage.lead_id == lead_id)
     return [Due(message, lead) for message, lead in await session.execute(statement)]

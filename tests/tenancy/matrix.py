@@ -38,13 +38,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Caller:
-    """`settings` gives the settings of a session from the row that is attacked; `concerns` the tables it is about."""
+    """`settings` gives the settings of a session from the row that is attacked; `concerns` the tables it is about.
+
+    With `on_shared` the row belongs to no location: agents read it, only those of the whole tenant write it.
+    """
 
     name: str
     role: str
     settings: Callable[[Matrix, Table, Row], dict[str, str]]
     concerns: Callable[[Table], bool] = lambda _table: True
     refused_with: str | None = None
+    on_shared: bool = False
 
 
 class Matrix:
@@ -56,6 +60,7 @@ class Matrix:
         self.schema = schema
         self.home, self.other_lead, self.other_location, self.foreign = World(), World(), World(), World()
         self.targets: dict[str, Target] = {}
+        self.shared: dict[str, Target] = {}
 
     async def seed(self) -> None:
         """Fill every table for a lead, another lead of its shop, another shop of the tenant, and another tenant."""
@@ -66,6 +71,8 @@ class Matrix:
             await self._fill(world)
         for name, table in self.schema.tables.items():
             self.targets[name] = await self._target(table)
+            if "location_id" in table.nullable and name not in LOCATION_IS_PUBLIC:
+                self.shared[name] = await self._spare(table, {"location_id": None})
 
     async def _fill(self, world: World) -> None:
         for name in self.schema.tables:
@@ -73,12 +80,17 @@ class Matrix:
                 world.rows[name] = await make_row(self.admin, self.schema, world, name)
 
     async def _target(self, table: Table) -> Target:
-        """A row of its own, unless its key leaves room for one only; then the row of `home`."""
         parents = {column for key in table.foreign_keys for column in key.columns}
-        if set(table.key) <= parents:
-            return Target(table, self.home.rows[table.name], self.home.rows[table.name])
-        row = await make_row(self.admin, self.schema, self.home, table.name)
-        return Target(table, row, await make_row(self.admin, self.schema, self.home, table.name, keep=False))
+        if not set(table.key) <= parents:
+            return await self._spare(table, {})
+        # The key leaves room for one row only: another one can be inserted where there is none yet.
+        lone = await make_row(self.admin, self.schema, World(), table.name, keep=False)
+        return Target(table, self.home.rows[table.name], lone)
+
+    async def _spare(self, table: Table, fixed: Row) -> Target:
+        row = await make_row(self.admin, self.schema, self.home, table.name, fixed=fixed)
+        new = await make_row(self.admin, self.schema, self.home, table.name, fixed=fixed, keep=False)
+        return Target(table, row, new)
 
     async def attempt(
         self, role: str, settings: Mapping[str, str], statement: str, *values: object, sees: Row | None = None
@@ -152,21 +164,25 @@ class Matrix:
         """What was not answered as it must be, over all callers and tables unless told which."""
         found = []
         for name in tables or self.schema.tables:
-            target = self.targets[name]
             for caller in callers or (*ATTACKERS, *TWINS):
-                if not caller.concerns(target.table):
-                    continue
-                for command in COMMANDS:
-                    wanted = await self._wanted(caller, command, target.table)
-                    answer = await self.act(caller, command, target)
-                    if answer != wanted:
-                        found.append(f"{command} on {name} as {caller.name}: {answer!r}, not {wanted!r}")
+                target = (self.shared if caller.on_shared else self.targets).get(name)
+                if target is not None and caller.concerns(target.table):
+                    found += await self._violations_of(caller, target)
+        return found
+
+    async def _violations_of(self, caller: Caller, target: Target) -> list[str]:
+        found = []
+        for command in COMMANDS:
+            wanted = await self._wanted(caller, command, target.table)
+            answer = await self.act(caller, command, target)
+            if answer != wanted:
+                found.append(f"{command} on {target.table.name} as {caller.name}: {answer!r}, not {wanted!r}")
         return found
 
     async def _wanted(self, caller: Caller, command: str, table: Table) -> Outcome:
         if not await self.may(caller.role, command, table):
             return DENIED
-        if caller in TWINS:
+        if caller in TWINS or (caller.on_shared and command == "SELECT"):
             return 1
         return caller.refused_with or (DENIED if command == "INSERT" else 0)
 
@@ -213,9 +229,21 @@ TWINS = (
         lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r)),
     ),
     Caller("an administrator", "lead_platform", lambda _m, _t, _r: {}),
+    Caller(
+        "a service on a row of the whole tenant",
+        "lead_app",
+        lambda m, t, r: _settings(_tenant(m, t, r), "*"),
+        on_shared=True,
+    ),
 )
 
 ATTACKERS = (
+    Caller(
+        "an agent on a row of the whole tenant",
+        "lead_app",
+        lambda m, t, r: _settings(_tenant(m, t, r), m.home.rows["locations"]["id"]),
+        on_shared=True,
+    ),
     Caller(
         "another tenant",
         "lead_app",

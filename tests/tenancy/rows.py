@@ -129,9 +129,17 @@ def _table(row: asyncpg.Record) -> Table:
 
 
 async def make_row(
-    admin: asyncpg.Connection[asyncpg.Record], schema: Schema, world: World, name: str, *, keep: bool = True
+    admin: asyncpg.Connection[asyncpg.Record],
+    schema: Schema,
+    world: World,
+    name: str,
+    *,
+    keep: bool = True,
+    fixed: Row | None = None,
 ) -> Row:
-    """Insert a row of `name` among the rows of `world`, with the parents it needs; without `keep` it is taken back.
+    """Insert a row of `name` among the rows of `world`, with the parents it needs and the columns that are `fixed`.
+
+    Without `keep` it is taken back.
 
     Raises:
         AssertionError: the table wants something the catalog does not say; the message tells what to add where.
@@ -145,7 +153,7 @@ async def make_row(
         transaction = admin.transaction()
         await transaction.start()
         try:
-            row = await _insert(admin, table, _values(table, world))
+            row = await _insert(admin, table, _values(table, world) | (fixed or {}))
         except asyncpg.PostgresError as error:
             await transaction.rollback()
             problem = error
@@ -168,7 +176,8 @@ async def _insert(admin: asyncpg.Connection[asyncpg.Record], table: Table, value
 
 
 def _values(table: Table, world: World) -> Row:
-    wanted = table.needed | {name for name in table.key if table.types[name] == "uuid"}
+    unique = {name for columns in table.unique for name in columns if name in table.nullable}
+    wanted = table.needed | unique | {name for name in table.key if table.types[name] == "uuid"}
     values = {name: _value(table, name) for name in sorted(wanted)}
     values |= OVERRIDES.get(table.name, {})
     for key in table.foreign_keys:

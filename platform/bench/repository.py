@@ -1,0 +1,57 @@
+"""Bulk rows for benchmarks, written by the throw-away cluster's superuser, and the plan of the claim."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from lead_orchestrator.db import database_url
+from lead_orchestrator.messaging.repository import claim_statement
+from lead_orchestrator.tenancy.sessions import WriteSession
+
+__all__ = ["add_waiting_leads", "explain_claim"]
+
+_LEADS = text("""
+  INSERT INTO leads (tenant_id, location_id, first_name, phone, source, enrolled_at, consented, created_at, last_activity_at)
+  SELECT :tenant, :location, 'Lead ' || n, '+1213555' || lpad((n % 10000)::text, 4, '0'), 'API', now(), '{SMS}', now(), now()
+  FROM generate_series(1, :count) n""")
+_MESSAGES = text("""
+  INSERT INTO scheduled_messages (tenant_id, location_id, lead_id, kind, channel, touch_number, due_at, created_at)
+  SELECT tenant_id, location_id, id, 'TOUCH', 'SMS', 1,
+    app_now() + (row_number() OVER () - :due) * interval '1 second', now()
+  FROM leads WHERE tenant_id = :tenant AND NOT EXISTS (
+    SELECT FROM scheduled_messages m WHERE m.tenant_id = leads.tenant_id AND m.lead_id = leads.id)""")
+
+
+async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, *, count: int, due: int) -> None:
+    """`count` leads, each with a first touch; `due` of them are due now, the others one a second later each."""
+    engine = create_async_engine(database_url(admin_url))
+    async with engine.begin() as connection:
+        await connection.execute(_LEADS, {"tenant": tenant_id, "location": location_id, "count": count})
+        await connection.execute(_MESSAGES, {"tenant": tenant_id, "due": due})
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        await connection.execute(text("VACUUM ANALYZE leads, scheduled_messages"))
+    await engine.dispose()
+
+
+async def explain_claim(session: WriteSession, limit: int) -> list[str]:
+    """The indexes that the claim's plan uses, as the application's role sees it."""
+    statement = claim_statement(session, limit).compile(
+        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    plan = await session.scalar(text(f"EXPLAIN (FORMAT JSON) {statement}".replace(":", r"\:")))
+    return sorted(set(_indexes(plan if isinstance(plan, list) else json.loads(str(plan)))))
+
+
+def _indexes(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [name for item in node for name in _indexes(item)]
+    if isinstance(node, dict):
+        own = [str(node["Index Name"])] if "Index Name" in node else []
+        return own + [name for value in node.values() for name in _indexes(value)]
+    return []

@@ -1,0 +1,218 @@
+"""What can be changed. Expected failures come back in the payload, and undo what their own field did, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+import strawberry
+
+from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.graphql.connections import UserError
+from lead_orchestrator.graphql.context import Request
+from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
+from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
+from lead_orchestrator.graphql.permissions import Requires
+from lead_orchestrator.graphql.scalars import JSON
+from lead_orchestrator.ids import Kind, decode
+from lead_orchestrator.leads import models
+from lead_orchestrator.leads.addresses import checked_email, checked_phone, checked_zone
+from lead_orchestrator.leads.service import ConsentGiven, Enquiry, locked
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.sessions import WriteSession
+
+__all__ = ["Mutation"]
+
+Work = Callable[[WriteSession], Awaitable[models.Lead]]
+
+LONGEST_NAME = 100
+LONGEST_POSTAL_CODE = 20
+LONGEST_WORDING = 2000
+LONGEST_REASON = 500
+LONGEST_VEHICLE_TEXT = 100
+YEARS = range(1886, 2101)
+_SHOWN = 60
+
+
+@strawberry.input
+class ConsentInput:
+    """What the person ticked; null is no answer. `wording` is the exact text they saw."""
+
+    sms: bool | None = None
+    email: bool | None = None
+    whatsapp: bool | None = None
+    wording: str | None = None
+
+
+@strawberry.input
+class CreateLeadInput:
+    """A phone number or a mail address is needed."""
+
+    location_id: strawberry.ID
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    time_zone: str | None = None
+    postal_code: str | None = None
+    vehicle: JSON | None = None
+    survey: JSON | None = None
+    consent: ConsentInput | None = None
+
+
+@strawberry.input
+class UpdateLeadInput:
+    """What is left out stays; null removes a name or an address."""
+
+    id: strawberry.ID
+    status: LeadStatus | None = strawberry.UNSET
+    first_name: str | None = strawberry.UNSET
+    last_name: str | None = strawberry.UNSET
+    email: str | None = strawberry.UNSET
+    phone: str | None = strawberry.UNSET
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:
+        async def work(session: WriteSession) -> models.Lead:
+            enquiry = _enquiry(input)
+            if await tenancy_repository.location(session, enquiry.location_id) is None:
+                raise NotFoundError(f"there is no location {input.location_id}", field=("locationId",))
+            received = await info.context.services.leads.receive(session, enquiry)
+            if received.enrolled:
+                info.context.something_is_due()
+            return received.lead
+
+        return await _answer(info, work)
+
+    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:
+        async def work(session: WriteSession) -> models.Lead:
+            leads, changes = info.context.services.leads, dict(_changes(input))
+            lead = await locked(session, decode(Kind.LEAD, input.id, field="id"))
+            await leads.correct(session, lead, changes)
+            if input.status:
+                await leads.set_status(session, lead, input.status)
+            return lead
+
+        return await _answer(info, work)
+
+    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    async def pause_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
+        async def work(session: WriteSession) -> models.Lead:
+            lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
+            await info.context.services.leads.pause(session, lead, "Paused by staff")
+            return lead
+
+        return await _answer(info, work)
+
+    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    async def resume_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
+        async def work(session: WriteSession) -> models.Lead:
+            lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
+            await info.context.services.leads.resume(session, lead)
+            info.context.something_is_due()
+            return lead
+
+        return await _answer(info, work)
+
+    @strawberry.mutation(extensions=[Requires(Role.AGENT)], description="On one channel, or on all")
+    async def opt_out_lead(
+        self, info: Request, lead_id: strawberry.ID, channel: Channel | None = None, reason: str | None = None
+    ) -> LeadPayload:
+        async def work(session: WriteSession) -> models.Lead:
+            lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
+            _check_has_address(lead, channel)
+            why = _text(reason, "reason", LONGEST_REASON) or "Asked for by staff"
+            await info.context.services.leads.opt_out(session, lead, [channel] if channel else None, why)
+            return lead
+
+        return await _answer(info, work)
+
+
+async def _answer(info: Request, work: Work) -> LeadPayload:
+    try:
+        async with info.context.writing() as session:
+            lead = await work(session)
+    except AppError as error:
+        return LeadPayload(lead=None, errors=[UserError.of(error)])
+    return LeadPayload(lead=Lead.of(lead), errors=[])
+
+
+def _enquiry(input: CreateLeadInput) -> Enquiry:
+    phone, email = checked_phone(input.phone), checked_email(input.email)
+    if phone is None and email is None:
+        message = "a lead needs a phone number or a mail address: give one of them"
+        raise BadInputError(message, code="ADDRESS_MISSING", field=("phone",))
+    return Enquiry(
+        location_id=decode(Kind.LOCATION, input.location_id, field="locationId"),
+        source=LeadSource.API,
+        first_name=_text(input.first_name, "firstName", LONGEST_NAME),
+        last_name=_text(input.last_name, "lastName", LONGEST_NAME),
+        email=email,
+        phone=phone,
+        time_zone=checked_zone(input.time_zone),
+        postal_code=_text(input.postal_code, "postalCode", LONGEST_POSTAL_CODE),
+        vehicle=_vehicle(input.vehicle),
+        survey=_mapping(input.survey, "survey"),
+        consents=tuple(_consents(input.consent)),
+    )
+
+
+def _consents(given: ConsentInput | None) -> Iterator[ConsentGiven]:
+    if given is None:
+        return
+    wording = _text(given.wording, "wording", LONGEST_WORDING)
+    answers = {Channel.SMS: given.sms, Channel.EMAIL: given.email, Channel.WHATSAPP: given.whatsapp}
+    for channel, granted in answers.items():
+        if granted is not None:
+            yield ConsentGiven(channel, granted, "api", wording)
+
+
+def _changes(input: UpdateLeadInput) -> Iterator[tuple[str, str | None]]:
+    if input.first_name is not strawberry.UNSET:
+        yield "first_name", _text(input.first_name, "firstName", LONGEST_NAME)
+    if input.last_name is not strawberry.UNSET:
+        yield "last_name", _text(input.last_name, "lastName", LONGEST_NAME)
+    if input.email is not strawberry.UNSET:
+        yield "email", checked_email(input.email)
+    if input.phone is not strawberry.UNSET:
+        yield "phone", checked_phone(input.phone)
+
+
+def _text(value: str | None, field: str, longest: int) -> str | None:
+    """`value` trimmed, None when nothing is left."""
+    if value is not None and len(value) > longest:
+        message = f"{field} has {len(value)} characters, as in {value[:_SHOWN]!r}: send {longest} at most"
+        raise BadInputError(message, field=(field,))
+    return (value or "").strip() or None
+
+
+def _mapping(value: object, field: str) -> Mapping[str, object] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise BadInputError(f"{field} is {str(value)[:_SHOWN]!r}: send an object", field=(field,))
+    return value
+
+
+def _vehicle(value: object) -> Mapping[str, object] | None:
+    vehicle = dict(_mapping(value, "vehicle") or {})
+    year = vehicle.get("year")
+    if year is not None and not (str(year).isdecimal() and int(str(year)[:5]) in YEARS):
+        message = f"vehicle.year is {str(year)[:_SHOWN]!r}: send a year from {YEARS[0]} to {YEARS[-1]}"
+        raise BadInputError(message, field=("vehicle", "year"))
+    for name in ("make", "model"):
+        text = vehicle.get(name)
+        if text is not None and (not isinstance(text, str) or len(text) > LONGEST_VEHICLE_TEXT):
+            message = f"vehicle.{name} is {str(text)[:_SHOWN]!r}: send a text of {LONGEST_VEHICLE_TEXT} characters at most"
+            raise BadInputError(message, field=("vehicle", name))
+    return vehicle or None
+
+
+def _check_has_address(lead: models.Lead, channel: Channel | None) -> None:
+    addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
+    if channel is not None and not addresses.get(channel):
+        message = f"the lead has no address on {channel.value}: opt it out on a channel it has, or leave the channel out"
+        raise BadInputError(message, code="ADDRESS_MISSING", field=("channel",))
