@@ -10,6 +10,7 @@ from time import perf_counter
 from uuid import uuid4
 
 import structlog
+import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,36 +34,51 @@ from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
 
-__all__ = ["create_app"]
+__all__ = ["open_app", "server_config"]
+
+DRAIN_SECONDS = 15
 
 _log = get_logger(__name__)
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The app; it opens its pools when it starts and refuses to start on a database whose isolation has a fault."""
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The app, with its pools open while the block lasts; serve it with its own lifespan off.
+
+    Raises:
+        ConfigurationError: a setting is missing, or the database's isolation has a fault.
+    """
     issuer = token_issuer(settings)
     verifier = TokenVerifier([issuer.public_key_pem], settings.public_url, AUDIENCE)
     revocations = RevocationList()
-    access = Access(verifier, revocations)
-    routes: list[BaseRoute] = []
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings))
+        await _refuse_faults(services)
+        queue = await open_queue(required(settings, "redis_url"))
+        stack.push_async_callback(queue.redis.aclose, close_connection_pool=True)
+        watch = RevocationWatch(services.lookups, revocations)
+        await watch.start()
+        stack.push_async_callback(watch.stop)
+        routes = _routes(services, queue, Access(verifier, revocations), verifier)
+        app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
+        _log.info("api_started")
+        yield RequestLog(app)
+    _log.info("api_stopped")
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            services = await stack.enter_async_context(open_services(settings))
-            await _refuse_faults(services)
-            queue = await open_queue(required(settings, "redis_url"))
-            stack.push_async_callback(queue.redis.aclose, close_connection_pool=True)
-            watch = RevocationWatch(services.lookups, revocations)
-            await watch.start()
-            stack.push_async_callback(watch.stop)
-            app.router.routes.extend(_routes(services, queue, access, verifier))
-            _log.info("api_started")
-            yield
-        _log.info("api_stopped")
 
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={AppError: _expected, HTTPException: _http})
-    return RequestLog(app)
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the app: requests under way get 15 seconds to end."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
 
 
 async def _refuse_faults(services: Services) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
@@ -22,7 +23,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from lead_orchestrator.app import create_app
+from lead_orchestrator.app import open_app, server_config
+from lead_orchestrator.bench import claim as bench_claim
+from lead_orchestrator.bench import dispatch as bench_dispatch
+from lead_orchestrator.bench import webhook as bench_webhook
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.errors import AppError, BadInputError, ConfigurationError, NotFoundError
@@ -62,6 +66,20 @@ app.add_typer(schema_app, name="schema")
 out, err = Console(), Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 T = TypeVar("T")
+
+BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
+    "claim": bench_claim.run,
+    "dispatch": bench_dispatch.run,
+    "webhook": bench_webhook.run,
+}
+
+
+class BenchName(StrEnum):
+    ALL = "all"
+    CLAIM = "claim"
+    DISPATCH = "dispatch"
+    WEBHOOK = "webhook"
+
 
 MINIMUM_TTL, MAXIMUM_TTL = timedelta(minutes=1), timedelta(hours=24)
 
@@ -123,21 +141,10 @@ def serve() -> None:
     settings = _settings()
 
     async def run() -> None:
-        async with local_services(settings) as local:
-            config = uvicorn.Config(
-                create_app(local),
-                host=local.host,
-                port=local.port,
-                log_config=None,
-                access_log=False,
-                ws="websockets-sansio",
-                timeout_graceful_shutdown=15,
-                server_header=False,
-            )
-            server = uvicorn.Server(config)
-            await server.serve()
-            if not server.started:
-                raise ConfigurationError(f"the api could not start on {local.host}:{local.port}: see the log above")
+        async with local_services(settings) as local, open_app(local) as served:
+            listener = demo_run.listen(local.host, local.port)
+            with listener:
+                await uvicorn.Server(server_config(served, local)).serve(sockets=[listener])
 
     _run(run())
 
@@ -383,6 +390,34 @@ def schema_export(
         print(schema_sdl(), end="")  # noqa: T201 - what was asked for
     else:
         file.write_text(schema_sdl())
+
+
+@app.command()
+def bench(
+    name: Annotated[BenchName, typer.Argument(help="Which one.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A short run.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure in a throw-away database; the last line with --json is one JSON object a benchmark."""
+    settings = load_settings()
+    configure_logging("ERROR")
+    for bench_name in BENCHES if name is BenchName.ALL else [name.value]:
+        result = asyncio.run(BENCHES[bench_name](settings, quick=quick))
+        if as_json:
+            print(json.dumps(result), flush=True)  # noqa: T201 - what was asked for
+        else:
+            _figures(bench_name, result)
+
+
+def _figures(name: str, result: dict[str, object]) -> None:
+    table = Table("figure", "value", title=name)
+    for key, value in result.items():
+        if isinstance(value, dict):
+            for inner, figure in value.items():
+                table.add_row(f"{key}.{inner}", str(figure))
+        elif key != "bench":
+            table.add_row(key, str(value))
+    out.print(table)
 
 
 @app.command()

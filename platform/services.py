@@ -32,7 +32,9 @@ from lead_orchestrator.tenancy.tokens import TokenIssuer
 __all__ = ["AUDIENCE", "Services", "open_services", "token_issuer"]
 
 AUDIENCE = "lead-orchestrator"
-_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+_CONNECTIONS = httpx.Limits(
+    max_connections=400, max_keepalive_connections=100
+)  # 20 jobs with a batch of 10 each, and more
 
 
 @dataclass(frozen=True)

@@ -501,7 +501,7 @@ LOOKUPS: dict[str, tuple[str, str, str]] = {
         UNION ALL SELECT CASE t.status WHEN 'ACTIVE' THEN 'tenant_active' ELSE 'tenant_suspended' END, t.id, t.id, NULL::integer
         FROM tenants t WHERE t.status_changed_at >= since""",
     ),
-    # At most 100 orders for one unknown location and 10,000 in all, so that nobody can fill the disk with made-up ids.
+    # At most 100 orders wait for one unknown location and 10,000 in all, so that nobody can fill the disk with made-up ids.
     "record_unrouted(from_source text, location_key text, order_id text, what text)": (
         "boolean",
         "LANGUAGE plpgsql VOLATILE",
@@ -510,8 +510,10 @@ LOOKUPS: dict[str, tuple[str, str, str]] = {
         UPDATE unrouted_webhooks SET attempts = attempts + 1, operation = what, replayed_at = NULL
         WHERE source = from_source AND route_key = location_key AND external_id = order_id;
         IF FOUND THEN RETURN true; END IF;
-        IF (SELECT count(*) >= 100 FROM (SELECT FROM unrouted_webhooks WHERE source = from_source AND route_key = location_key LIMIT 100) q)
-        OR (SELECT count(*) >= 10000 FROM (SELECT FROM unrouted_webhooks LIMIT 10000) q) THEN RETURN false; END IF;
+        IF (SELECT count(*) >= 100 FROM (SELECT FROM unrouted_webhooks
+          WHERE source = from_source AND route_key = location_key AND replayed_at IS NULL LIMIT 100) q)
+        OR (SELECT count(*) >= 10000 FROM (SELECT FROM unrouted_webhooks WHERE replayed_at IS NULL LIMIT 10000) q)
+        THEN RETURN false; END IF;
         INSERT INTO unrouted_webhooks (source, route_key, external_id, operation) VALUES (from_source, location_key, order_id, what)
         ON CONFLICT DO NOTHING;
         RETURN true;

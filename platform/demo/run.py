@@ -18,12 +18,13 @@ import httpx
 import uvicorn
 from rich.console import Console
 
-from lead_orchestrator.app import create_app
+from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe
 from lead_orchestrator.errors import AppError, ConfigurationError
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.local import LOCAL, local_services
+from lead_orchestrator.log import get_logger
 from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
@@ -31,7 +32,9 @@ from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.tokens import Role
 
-__all__ = ["check", "run"]
+_log = get_logger(__name__)
+
+__all__ = ["check", "listen", "run", "run_api", "run_worker"]
 
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
@@ -91,7 +94,7 @@ async def _demo(
 ) -> AsyncIterator[Demo]:
     if settings.production:
         raise ConfigurationError("the demo does not run in production: unset ENVIRONMENT")
-    listener = _listen(settings.host, port)
+    listener = listen(settings.host, port)
     api = f"http://{settings.host}:{listener.getsockname()[1]}"
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
@@ -112,12 +115,17 @@ async def _demo(
         sandbox.sandbox.clock = clock
         await clock.start_at(SHOP_TIME, SHOP_ZONE)
         tenants = {franchise.name: await _onboard(services, franchise) for franchise in (SUN_SHADE, CLEAR_VIEW)}
-        await stack.enter_async_context(_worker(local))
-        await stack.enter_async_context(_api(local, listener))
+        await stack.enter_async_context(run_worker(local))
+        await stack.enter_async_context(run_api(local, listener))
         yield Demo(api, sandbox, services, tenants)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; 0 takes a free port.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -137,7 +145,8 @@ async def _onboard(services: Services, franchise: DemoFranchise) -> UUID:
 
 
 @asynccontextmanager
-async def _worker(settings: Settings) -> AsyncIterator[None]:
+async def run_worker(settings: Settings) -> AsyncIterator[None]:
+    """A worker in this process while the block lasts."""
     worker = create_worker(settings, handle_signals=False)
     running = asyncio.create_task(worker.async_run())
     try:
@@ -150,23 +159,19 @@ async def _worker(settings: Settings) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _api(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        create_app(settings), log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve(sockets=[listener]))  # noqa: SLF001 - serve() would take the signals
-    try:
-        async with asyncio.timeout(30):
-            while not server.started:
-                if serving.done():
-                    serving.result()
-                    raise ConfigurationError("the api did not start: see the log above")
-                await asyncio.sleep(0.02)
-        yield
-    finally:
-        server.should_exit = True
-        await serving
+async def run_api(settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
+    """The api on `listener`, in this process, while the block lasts."""
+    async with open_app(settings) as app:
+        server = uvicorn.Server(server_config(app, settings))
+        serving = asyncio.create_task(server._serve(sockets=[listener]))  # noqa: SLF001 - serve() would take the signals
+        try:
+            async with asyncio.timeout(30):
+                while not server.started:  # noqa: ASYNC110 - uvicorn rings no bell
+                    await asyncio.sleep(0.01)
+            yield
+        finally:
+            server.should_exit = True
+            await serving
 
 
 async def first_text(demo: Demo) -> tuple[float, str]:
@@ -177,6 +182,7 @@ async def first_text(demo: Demo) -> tuple[float, str]:
     """
     async with httpx.AsyncClient(base_url=demo.sandbox.url, timeout=10) as http:
         placed = (await http.post("/quotes", json=CUSTOMER)).raise_for_status().json()
+        _log.info("website_quote", location_id=CUSTOMER["locationId"], order_id=placed["orderId"])
         try:
             async with asyncio.timeout(FIRST_TEXT_SECONDS):
                 while True:

@@ -83,6 +83,7 @@ class _App(GraphQL[Context, None]):
     async def execute_single(  # type: ignore[override]  # the library calls it by name only
         self, *, request_data: GraphQLRequestData, context: Context, **rest: Any
     ) -> ExecutionResult:
+        context.operation_name = request_data.operation_name
         try:
             checked_value(request_data.variables)
             result = await super().execute_single(request_data=request_data, context=context, **rest)

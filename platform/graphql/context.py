@@ -51,6 +51,7 @@ class Context:
     def __init__(self, services: GraphQLServices, authorization: str | None) -> None:
         self.services = services
         self.loaders = Loaders(self.run)
+        self.operation_name: str | None = None
         self._authorization = authorization
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from uuid import uuid4
 
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSyntaxError
 
 from lead_orchestrator.errors import AppError
 from lead_orchestrator.log import get_logger
@@ -59,13 +59,18 @@ def _is_too_deep(error: GraphQLError, cause: BaseException) -> bool:
 def _presented(error: GraphQLError) -> GraphQLError:
     cause = _cause(error)
     if cause is None:
-        code = (error.extensions or {}).get("code", "BAD_USER_INPUT")
-        return _made(error, _cut(error.message), {**(error.extensions or {}), "code": code})
+        return _made(error, _cut(error.message), {"code": _code(error)})
     if isinstance(cause, AppError):
         return _made(error, _cut(cause.message), _extensions(cause))
     if _is_too_deep(error, cause):
         return _made(error, TOO_COMPLEX, {"code": "QUERY_TOO_COMPLEX"})
     return _masked(error, cause)
+
+
+def _code(error: GraphQLError) -> str:
+    if isinstance(error, GraphQLSyntaxError) and "Parsing aborted" in error.message:  # the parser's limit of tokens
+        return "QUERY_TOO_COMPLEX"
+    return str((error.extensions or {}).get("code", "BAD_USER_INPUT"))
 
 
 def _extensions(cause: AppError) -> dict[str, object]:

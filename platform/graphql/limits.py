@@ -6,7 +6,7 @@ take exponential time to count (as the library's own limiters do), and one that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,12 @@ from graphql import (
     ValidationContext,
     ValidationRule,
 )
+from strawberry.extensions import SchemaExtension
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.scalars import checked_value
 
-__all__ = ["LARGEST_BODY", "MOST_TOKENS", "OperationSize", "StorableText"]
+__all__ = ["LARGEST_BODY", "MOST_TOKENS", "NamedOperation", "OperationSize", "StorableText"]
 
 LARGEST_BODY = 128 * 1024
 MOST_TOKENS = 2000
@@ -103,4 +104,13 @@ class StorableText(ValidationRule):
             self.report_error(GraphQLError(error.message, node))
 
 
-RULES: Iterable[type[ValidationRule]] = (OperationSize, StorableText)
+class NamedOperation(SchemaExtension):
+    """A document of several operations says which one is meant; the library would take the first."""
+
+    def on_execute(self) -> Iterator[None]:
+        document = self.execution_context.graphql_document
+        definitions = document.definitions if document else ()
+        operations = [definition for definition in definitions if isinstance(definition, OperationDefinitionNode)]
+        if len(operations) > 1 and self.execution_context.context.operation_name is None:
+            raise GraphQLError("the document has several operations: name one of them by operationName")
+        yield

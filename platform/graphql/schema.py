@@ -18,7 +18,7 @@ from strawberry.extensions import (
 from strawberry.schema.config import StrawberryConfig
 
 from lead_orchestrator.graphql.lead_types import Message
-from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
+from lead_orchestrator.graphql.limits import MOST_TOKENS, NamedOperation, OperationSize, StorableText
 from lead_orchestrator.graphql.mutations import Mutation
 from lead_orchestrator.graphql.queries import Query
 from lead_orchestrator.graphql.scalars import SCALARS
@@ -43,6 +43,7 @@ def make_schema(*, development: bool) -> strawberry.Schema:
         lambda: AddValidationRules([OperationSize, StorableText]),
         ParserCache,
         ValidationCache,
+        NamedOperation,
     ]
     if not development:
         extensions.insert(0, DisableIntrospection)

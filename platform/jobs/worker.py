@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC
 from typing import Any, cast
 
 from arq.worker import Worker, func
+from redis.exceptions import RedisError
 
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
@@ -21,6 +23,20 @@ _log = get_logger(__name__)
 
 JOB_TIMEOUT = 60  # a killed worker's job is stuck for this and ten seconds more: Postgres's ticks do not wait for it
 DRAIN_SECONDS = 15
+AWAY_SECONDS = 1.0
+# Running jobs stay in the queue, those of a killed worker too: whoever reads fewer than there are of them sees no other job.
+QUEUE_READ_LIMIT = 1_000
+
+
+class _Worker(Worker):
+    """Outlives Redis: while it is away there are no jobs, and the ticks find what waited when it is back."""
+
+    async def _poll_iteration(self) -> None:
+        try:
+            await super()._poll_iteration()
+        except (RedisError, OSError) as error:
+            _log.warning("queue_unreachable", reason=type(error).__name__)
+            await asyncio.sleep(AWAY_SECONDS)
 
 
 def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
@@ -41,19 +57,19 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
             await stack.aclose()
         _log.info("worker_stopped")
 
-    return Worker(
+    return _Worker(
         functions=[func(cast("Any", job), name=job.__name__, keep_result=0, max_tries=1) for job in JOBS],
         redis_settings=redis_settings(required(settings, "redis_url")),
         on_startup=cast("Any", start),
         on_shutdown=cast("Any", stop),
         handle_signals=handle_signals,
         max_jobs=settings.worker_jobs,
-        job_timeout=JOB_TIMEOUT,
+        job_timeout=max(JOB_TIMEOUT, settings.send_lease_seconds),
         job_completion_wait=DRAIN_SECONDS,
         keep_result=0,
         max_tries=1,
         poll_delay=0.02,
-        queue_read_limit=settings.worker_jobs,
+        queue_read_limit=QUEUE_READ_LIMIT,
         health_check_interval=30,
         timezone=UTC,
         job_serializer=serialize,

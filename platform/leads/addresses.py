@@ -31,7 +31,8 @@ def known_phone(raw: str | None, region: str = "US") -> str | None:
 def known_email(raw: str | None) -> str | None:
     """`raw` trimmed and in lower case, or None when it cannot be a mail address."""
     address = (raw or "").strip().lower()
-    return address if len(address) <= _LONGEST_EMAIL and _EMAIL.fullmatch(address) else None
+    usable = len(address) <= _LONGEST_EMAIL and address.isprintable() and _EMAIL.fullmatch(address)
+    return address if usable else None
 
 
 def checked_phone(raw: str | None, *, field: str = "phone") -> str | None:

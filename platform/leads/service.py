@@ -131,17 +131,19 @@ class Leads:
     async def correct(self, session: WriteSession, lead: Lead, changes: Mapping[str, str | None]) -> None:
         """Overwrite names or addresses of a locked lead; a new address brings its own opt-outs."""
         changed = [name for name, value in changes.items() if getattr(lead, name) != value]
-        for name in changed:
-            setattr(lead, name, changes[name])
         if not changed:
             return
-        if not lead.phone and not lead.email:
+        if not changes.get("phone", lead.phone) and not changes.get("email", lead.email):
             raise BadInputError("a lead needs a phone number or a mail address: give one of them", field=("phone",))
+        for name in changed:
+            setattr(lead, name, changes[name])
         lead.opted_out = sorted(
             await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
         )
         session.audit("lead.corrected", target=f"lead_{lead.id}", detail={"fields": sorted(changed)})
         _became(session, lead, "lead.updated", {"fields": sorted(changed)})
+        if not reachable(lead):
+            await self.move(session, lead, LeadStatus.OPTED_OUT, "This address opted out before")
 
     async def pause(self, session: WriteSession, lead: Lead, reason: str) -> None:
         """Stop the touches of a locked lead until `resume`."""
@@ -160,11 +162,11 @@ class Leads:
         if LeadStatus(lead.status) in ENDS_TOUCHES:
             message = f"the lead is {lead.status}: its touches have ended, set it to CONTACTED first"
             raise BadInputError(message, code="TOUCHES_ENDED")
-        if not lead.touches_paused:
+        touch = await repository.paused_touch(session, lead)
+        if not lead.touches_paused and touch is None:
             return
         lead.touches_paused = False
         now = await app_now(session)
-        touch = await repository.paused_touch(session, lead)
         if touch is not None:
             touch.status, touch.decision = MessageStatus.SCHEDULED, "Resumed by staff"
             touch.due_at = max(touch.due_at, now)

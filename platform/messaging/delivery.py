@@ -36,11 +36,14 @@ class Account:
     sendgrid_key: str | None = field(repr=False)
     from_email: str | None
     from_name: str | None
+    refused: frozenset[Channel] = frozenset()
+    """The channels whose provider refused the account the last time."""
 
     @classmethod
     def of(cls, config: MessagingConfig, secrets: SecretOpener) -> Account:
         """Open the tenant's secrets."""
         twilio = key = None
+        flags = {Channel.SMS: config.sms_refused, Channel.EMAIL: config.email_refused}
         if config.twilio_account_sid and config.twilio_auth_token:
             token = secrets.open(config.tenant_id, "twilio_auth_token", config.twilio_auth_token)
             twilio = TwilioCredentials(config.twilio_account_sid, SecretStr(token))
@@ -53,6 +56,7 @@ class Account:
             key,
             config.sendgrid_from_email,
             config.sendgrid_from_name,
+            frozenset(channel for channel, flag in flags.items() if flag),
         )
 
     def sender(self, channel: Channel) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
@@ -17,13 +19,14 @@ from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefus
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
-from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, SecretOpener, senders
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, senders
 from lead_orchestrator.messaging.gate import Defer, Facts, Send, Suppress, decide
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location, MessagingConfig, Tenant
+from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 from lead_orchestrator.touches.quiet_hours import QuietHours
 from lead_orchestrator.touches.service import Schedule, schedules, values, wording
@@ -34,6 +37,7 @@ __all__ = ["Dispatched", "Dispatcher"]
 _log = get_logger(__name__)
 
 _ALTERNATIVES = (Channel.SMS, Channel.EMAIL)
+_RECORD_PAUSES = (0.2, 1.0)  # seconds
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Dispatcher:
         tenancy: Tenancy,
         ledger: Ledger,
         delivery: Delivery,
-        secrets: SecretOpener,
+        secrets: SecretBox,
         links: LinkSigner,
         policy: DispatchPolicy,
     ) -> None:
@@ -90,8 +94,9 @@ class Dispatcher:
         claimed_at = time.monotonic()
         async with self._tenancy.write(scope) as session:
             due = await repository.claim_due(session, self._policy.batch, lead_id)
-            result.claimed, result.full = len(due), len(due) == self._policy.batch
+            result.claimed = len(due)
             account, intents = await self._decide(session, due, result) if due else (None, [])
+        result.full = len(due) == self._policy.batch and bool(intents or result.outcomes)
         if account is not None:
             statuses = await asyncio.gather(*(self._send(scope, account, intent, claimed_at) for intent in intents))
             result.outcomes.update(status for status in statuses if status)
@@ -105,15 +110,37 @@ class Dispatcher:
             return None, []
         busy = await repository.leads_with_message_in_flight(session, [item.lead.id for item in due])
         recent = await repository.sent_in_a_day(session, [item.lead.id for item in due])
+        refusing = await self._refusing(session, [item.lead for item in due])
         intents: list[_Intent] = []
         for item in due:
             if item.lead.id in busy:
                 continue  # one message per lead at a time; this one stays due
             busy.add(item.lead.id)
-            facts = await self._facts(session, item, surroundings, recent.get(item.lead.id, []))
+            facts = await self._facts(session, item, surroundings, recent.get(item.lead.id, []), refusing[item.lead.id])
             intent = await self._follow(session, item, surroundings, facts, result)
             intents += [intent] if intent else []
         return surroundings.account, intents
+
+    async def _refusing(self, session: WriteSession, leads: Sequence[Lead]) -> dict[UUID, frozenset[Channel]]:
+        """The channels on which each lead's addresses opted out: the ledger is asked, the lead's own list may be older."""
+        hashes = {lead.id: self._hashes(lead) for lead in leads}
+        every = [value for mine in hashes.values() for value in mine.values()]
+        found = await repository.opted_out_addresses(session, every)
+        return {
+            lead.id: frozenset(
+                {channel for channel, value in hashes[lead.id].items() if (channel, value) in found}
+                | {Channel(channel) for channel in lead.opted_out}
+            )
+            for lead in leads
+        }
+
+    def _hashes(self, lead: Lead) -> dict[Channel, bytes]:
+        kinds = {Channel.SMS: "phone", Channel.WHATSAPP: "phone", Channel.EMAIL: "email"}
+        return {
+            channel: self._secrets.address_hash(lead.tenant_id, kinds[channel], address)
+            for channel, address in _addresses(lead).items()
+            if address
+        }
 
     async def _surroundings(self, session: WriteSession, due: Sequence[repository.Due]) -> _Surroundings | None:
         config = await repository.config(session)
@@ -129,7 +156,12 @@ class Dispatcher:
         )
 
     async def _facts(
-        self, session: WriteSession, due: repository.Due, around: _Surroundings, recent: Sequence[datetime]
+        self,
+        session: WriteSession,
+        due: repository.Due,
+        around: _Surroundings,
+        recent: Sequence[datetime],
+        opted_out: frozenset[Channel],
     ) -> Facts:
         message, lead = due.message, due.lead
         location = around.locations[lead.location_id]
@@ -138,19 +170,20 @@ class Dispatcher:
             wanted = around.schedules[lead.location_id][message.touch_number or 1].channel
         others = [channel for channel in _ALTERNATIVES if channel is not wanted]
         config = around.config
+        zone, zone_from = _zone(lead, location)
         return Facts(
             now=await app_now(session),
             kind=MessageKind(message.kind),
             touch_number=message.touch_number,
             channels=[wanted, *others] if message.kind == MessageKind.TOUCH else [wanted],
-            addresses={Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email},
+            addresses=_addresses(lead),
             status=LeadStatus(lead.status),
             paused=lead.touches_paused,
-            opted_out=frozenset(map(Channel, lead.opted_out)),
+            opted_out=opted_out,
             consented=frozenset(map(Channel, lead.consented)),
-            zone=ZoneInfo(lead.time_zone or location.timezone),
-            zone_from="the customer's zone" if lead.time_zone else "the shop's zone",
-            window=QuietHours(config.quiet_hours_end, config.quiet_hours_start),
+            zone=zone,
+            zone_from=zone_from,
+            window=_window(config),
             instant_replies=config.instant_replies,
             tenant_active=around.tenant.status == "ACTIVE",
             demo_mode=around.tenant.demo_mode,
@@ -179,7 +212,8 @@ class Dispatcher:
 
     async def _suppress(self, session: WriteSession, due: repository.Due, *, ends_touches: bool) -> None:
         message, lead = due.message, due.lead
-        message.status = MessageStatus.SUPPRESSED
+        paused = message.kind == MessageKind.TOUCH and lead.touches_paused
+        message.status = MessageStatus.CANCELLED if paused else MessageStatus.SUPPRESSED  # `resume` finds the cancelled
         detail = {"messageId": f"msg_{message.id}", "touch": message.touch_number}
         session.record("message.suppressed", location_id=lead.location_id, lead_id=lead.id, detail=detail)
         is_current_touch = message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment
@@ -234,10 +268,9 @@ class Dispatcher:
         return wording(touch, channel, values(lead, location, self._links))
 
     async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:
-        outcome = await self._call(account, intent.letter, claimed_at)
         letter = intent.letter
-        async with self._tenancy.write(scope) as session:
-            status = await self._ledger.record(session, intent.lead_id, letter.message_id, letter.attempt, outcome)
+        outcome = await self._call(account, letter, claimed_at)
+        status = await self._record(scope, account, intent, outcome)
         code = outcome.code if isinstance(outcome, ProviderRefused | ProviderBusy) else None
         _log.info(
             "message_sent" if status == MessageStatus.SENT else "message_not_sent",
@@ -249,6 +282,25 @@ class Dispatcher:
         )
         return status
 
+    async def _record(self, scope: Scope, account: Account, intent: _Intent, outcome: Outcome) -> MessageStatus | None:
+        """Write the outcome, again if the database was away for a moment: what is not written must be asked about."""
+        letter = intent.letter
+        for pause in (*_RECORD_PAUSES, None):
+            try:
+                async with self._tenancy.write(scope) as session:
+                    status = await self._ledger.record(
+                        session, intent.lead_id, letter.message_id, letter.attempt, outcome
+                    )
+                    if status == MessageStatus.SENT and letter.channel in account.refused:
+                        await repository.refuse_channel(session, letter.channel, None)
+                    return status
+            except (DBAPIError, OSError) as error:
+                if pause is None or isinstance(error, IntegrityError):
+                    raise
+                _log.warning("record_failed", message_id=str(letter.message_id), reason=type(error).__name__)
+                await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
     async def _call(self, account: Account, letter: Letter, claimed_at: float) -> Outcome:
         if time.monotonic() - claimed_at > self._policy.call:
             return None
@@ -256,3 +308,29 @@ class Dispatcher:
             return await self._delivery.send(account, letter, timeout=self._policy.call)
         except (ProviderRefused, ProviderBusy, ProviderUnknown) as answer:
             return answer
+        except Exception as defect:  # noqa: BLE001 - it may have happened after the request left
+            _log.exception("send_failed", message_id=str(letter.message_id))
+            return ProviderUnknown(type(defect).__name__)
+
+
+def _addresses(lead: Lead) -> dict[Channel, str | None]:
+    return {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
+
+
+def _zone(lead: Lead, location: Location) -> tuple[ZoneInfo, str]:
+    """The customer's zone if the browser named one that exists, else the shop's, and in words which it is."""
+    if lead.time_zone:
+        try:
+            return ZoneInfo(lead.time_zone), "the customer's zone"
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            _log.warning("time_zone_unknown", lead_id=str(lead.id))
+    return ZoneInfo(location.timezone), "the shop's zone"
+
+
+def _window(config: MessagingConfig) -> QuietHours:
+    """The tenant's contact hours; the default's where they are none, so that one setting does not stop everything."""
+    try:
+        return QuietHours(config.quiet_hours_end, config.quiet_hours_start)
+    except BadInputError:
+        _log.warning("contact_hours_unusable")
+        return QuietHours()

@@ -17,9 +17,7 @@ from lead_orchestrator.touches.quiet_hours import QuietHours, next_allowed
 
 __all__ = ["Decision", "Defer", "Facts", "Send", "Suppress", "decide"]
 
-WIDEST_INSTANT = QuietHours(
-    time(8), time(21)
-)  # 47 CFR 64.1200(c)(1): no calls before 8 or after 21, the called party's time
+WIDEST = QuietHours(time(8), time(21))  # 47 CFR 64.1200(c)(1): not before 8 or after 21, the called party's time
 DAY = timedelta(days=1)
 SUSPENDED_PAUSE = timedelta(hours=1)
 
@@ -130,9 +128,7 @@ def _suppressed(refusals: Mapping[Channel, _Refusal | None]) -> Suppress:
 
 
 def _when(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal | None]) -> Decision:
-    window = facts.window
-    if facts.instant_replies and facts.touch_number == 1:
-        window = QuietHours(min(window.opens, WIDEST_INSTANT.opens), max(window.closes, WIDEST_INSTANT.closes))
+    window = _window(facts)
     hours = f"{window.opens:%H:%M}-{window.closes:%H:%M} in {facts.zone.key} ({facts.zone_from})"
     allowed = next_allowed(facts.now, facts.zone, window)
     if allowed > facts.now:
@@ -150,6 +146,14 @@ def _when(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal | 
     instead = f" instead of {'; '.join(skipped)}" if facts.channels[0] != channel else ""
     words = f"Sent by {channel.value} at {_local(facts.now, facts.zone)}, within {hours}{instead}"
     return Send(channel, _closing(facts.now, facts.zone, window), words)
+
+
+def _window(facts: Facts) -> QuietHours:
+    """The franchise's contact hours, as far as the law has them; an answer to a fresh quote may take all of those."""
+    if facts.instant_replies and facts.touch_number == 1:
+        return WIDEST
+    opens, closes = max(facts.window.opens, WIDEST.opens), min(facts.window.closes, WIDEST.closes)
+    return QuietHours(opens, closes) if opens < closes else QuietHours()
 
 
 def _closing(now: datetime, zone: ZoneInfo, window: QuietHours) -> datetime:

@@ -22,7 +22,6 @@ __all__ = ["DispatchPolicy", "Ledger", "Outcome"]
 Outcome = Accepted | ProviderRefused | ProviderBusy | ProviderUnknown | None
 """What a provider answered; None when it was not asked, because the call could not start in time."""
 
-_REFUSED_COLUMN = {Channel.SMS: "sms_refused", Channel.EMAIL: "email_refused"}
 _OPEN = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
@@ -41,6 +40,11 @@ class DispatchPolicy:
     def call(self) -> float:
         return self.lease / 3
 
+    @property
+    def last_call(self) -> float:
+        """Seconds after its claim by which every call of a message has ended."""
+        return 2 * self.call
+
 
 class Ledger:
     """Writes outcomes. Every method runs under the lead's lock, taken before the message's."""
@@ -53,8 +57,12 @@ class Ledger:
         self, session: WriteSession, lead_id: UUID, message_id: UUID, attempt: int, outcome: Outcome
     ) -> MessageStatus | None:
         """Write `outcome` where this attempt still stands; None if somebody else has settled it."""
+        if isinstance(outcome, ProviderRefused) and outcome.opted_out:
+            await repository.lock_person(session, lead_id)
         lead = await locked(session, lead_id)
-        message = await repository.lock_message(session, message_id, attempt, _OPEN)
+        # Accepted after all, just before it would have been sent again.
+        statuses = (*_OPEN, MessageStatus.SCHEDULED) if isinstance(outcome, Accepted) else _OPEN
+        message = await repository.lock_message(session, message_id, attempt, statuses)
         if message is None:
             return None
         match outcome:
@@ -111,9 +119,11 @@ class Ledger:
         lead.first_contacted_at = lead.first_contacted_at or now
         detail = {"messageId": f"msg_{message.id}", "channel": message.channel, "touch": message.touch_number}
         session.record("message.sent", location_id=lead.location_id, lead_id=lead.id, detail=detail)
+        if message.enrolment != lead.enrolment:
+            return
         if lead.status == LeadStatus.NEW:
             await self._leads.move(session, lead, LeadStatus.CONTACTED, "First contact")
-        if message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment:
+        if message.kind == MessageKind.TOUCH:
             lead.touches_sent += 1
             await self.after_touch(session, lead, message.touch_number or 0)
 
@@ -121,8 +131,7 @@ class Ledger:
         self, session: WriteSession, lead: Lead, message: ScheduledMessage, refused: ProviderRefused
     ) -> None:
         if refused.credentials:
-            column = _REFUSED_COLUMN[Channel(message.channel)]
-            await repository.refuse_channel(session, column, f"{refused.code}: {refused.message}")
+            await repository.refuse_channel(session, Channel(message.channel), f"{refused.code}: {refused.message}")
             return await self._busy(session, lead, message, refused.code, self._policy.longest_backoff)
         if refused.opted_out:
             channel = Channel(message.channel)

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
 
-from lead_orchestrator.leads.models import Lead, MessageStatus, ScheduledMessage
+from lead_orchestrator.leads import repository as leads_repository
+from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -27,6 +28,8 @@ __all__ = [
     "expire_leases",
     "leads_with_message_in_flight",
     "lock_message",
+    "lock_person",
+    "opted_out_addresses",
     "owned_provider_ids",
     "postpone_check",
     "real_now",
@@ -45,7 +48,7 @@ class Due:
     lead: Lead
 
 
-def claim_statement(session: WriteSession, limit: int) -> Select[tuple[ScheduledMessage, Lead]]:
+def claim_statement(session: WriteSession, limit: int) -> Select[ScheduledMessage, Lead]:
     """The claim: an index range of what is due, however much waits behind it."""
     return (
         select(ScheduledMessage, Lead)
@@ -92,6 +95,14 @@ async def leads_with_message_in_flight(session: ReadSession, lead_ids: Sequence[
     return set(await session.scalars(statement))
 
 
+async def opted_out_addresses(session: ReadSession, hashes: Sequence[bytes]) -> set[tuple[str, bytes]]:
+    """Channel and hash of those addresses that must not be written to."""
+    statement = select(OptOut.channel, OptOut.address_hash).where(
+        OptOut.tenant_id == session.scope.tenant_id, OptOut.address_hash.in_(hashes)
+    )
+    return {(channel, value) for channel, value in await session.execute(statement)}
+
+
 async def sent_in_a_day(session: ReadSession, lead_ids: Sequence[UUID]) -> Mapping[UUID, list[datetime]]:
     """When these leads were written to within the last 24 hours of the product's clock."""
     statement = select(ScheduledMessage.lead_id, ScheduledMessage.sent_at).where(
@@ -110,8 +121,9 @@ async def config(session: ReadSession) -> MessagingConfig | None:
     return await session.scalar(statement)
 
 
-async def refuse_channel(session: WriteSession, column: str, reason: str | None) -> None:
-    """Note that a provider refused the tenant's account, or that it works again."""
+async def refuse_channel(session: WriteSession, channel: Channel, reason: str | None) -> None:
+    """Note that a provider refused the tenant's account, or (None) that it works again."""
+    column = {Channel.SMS: "sms_refused", Channel.EMAIL: "email_refused"}[channel]
     statement = (
         update(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id).values({column: reason})
     )
@@ -120,6 +132,13 @@ async def refuse_channel(session: WriteSession, column: str, reason: str | None)
 
 def add_attempt(session: WriteSession, attempt: MessageLog) -> None:
     session.add(attempt)
+
+
+async def lock_person(session: WriteSession, lead_id: UUID) -> None:
+    """Lock every lead with this lead's addresses, in one order: an opt-out changes them all, and two must not deadlock."""
+    lead = await leads_repository.get(session, lead_id)
+    if lead is not None:
+        await leads_repository.with_address(session, lead.phone, lead.email)
 
 
 async def lock_message(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lead_orchestrator.integrations.providers import Accepted, ProviderError
@@ -22,8 +24,16 @@ __all__ = ["Resolver"]
 _log = get_logger(__name__)
 
 _SKEW = timedelta(minutes=2)  # by how much the provider's clock may be behind ours
-_PAUSE = timedelta(seconds=30)
 _BATCH = 20
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A message of which nobody knows, its last attempt, and when (real time) the provider was asked at the earliest."""
+
+    message: ScheduledMessage
+    attempt: MessageLog
+    asked_at: datetime
 
 
 class Resolver:
@@ -47,16 +57,20 @@ class Resolver:
         scope = Scope.service(tenant_id, "resolver")
         async with self._tenancy.write(scope) as session:
             await repository.expire_leases(session)
-            messages = await repository.claim_unknown(session, _BATCH, _PAUSE)
-            attempts = [await repository.attempt_of(session, message.id, message.attempt) for message in messages]
+            messages = await repository.claim_unknown(session, _BATCH, timedelta(seconds=self._policy.call))
+            asked_at = await repository.real_now(session)
+            questions = [
+                _Question(message, await repository.attempt_of(session, message.id, message.attempt), asked_at)
+                for message in messages
+            ]
             config = await repository.config(session) if messages else None
         if config is None:
             return 0
         account = Account.of(config, self._secrets)
-        pairs = zip(messages, attempts, strict=True)
-        return sum([await self._settle(scope, account, message, attempt) for message, attempt in pairs])
+        return sum(await asyncio.gather(*(self._settle(scope, account, question) for question in questions)))
 
-    async def _settle(self, scope: Scope, account: Account, message: ScheduledMessage, attempt: MessageLog) -> bool:
+    async def _settle(self, scope: Scope, account: Account, question: _Question) -> bool:
+        message, attempt = question.message, question.attempt
         if attempt.channel != Channel.SMS:
             why = "Unknown whether it went out: the provider's events will tell, or staff decides"
             async with self._tenancy.write(scope) as session:
@@ -67,11 +81,10 @@ class Resolver:
         except ProviderError:
             return False  # asked again after the pause the claim set
         async with self._tenancy.write(scope) as session:
-            return await self._judge(session, message, attempt, found)
+            return await self._judge(session, question, found)
 
-    async def _judge(
-        self, session: WriteSession, message: ScheduledMessage, attempt: MessageLog, found: Sequence[TwilioMessage]
-    ) -> bool:
+    async def _judge(self, session: WriteSession, question: _Question, found: Sequence[TwilioMessage]) -> bool:
+        message, attempt = question.message, question.attempt
         await locked(session, attempt.lead_id)
         owned = await repository.owned_provider_ids(session, [text.sid for text in found])
         ours = [text for text in found if text.sid not in owned]
@@ -80,12 +93,17 @@ class Resolver:
             status = await self._ledger.record(session, attempt.lead_id, message.id, message.attempt, answer)
             _log.info("unknown_resolved", message_id=str(message.id), found=True)
             return status is not None
-        age = (await repository.real_now(session) - attempt.started_at).total_seconds()
-        if age < self._policy.settle:
-            delay = timedelta(seconds=self._policy.settle - age)
-            await repository.postpone_check(session, message.id, message.attempt, delay, message.decision or "")
+        # Twilio's word of before the settle time is not believed, even if it reached us after.
+        early = self._settled_at(attempt) - question.asked_at
+        if early > timedelta():
+            await repository.postpone_check(session, message.id, message.attempt, early, message.decision or "")
             return False
         return await self._absent(session, message)
+
+    def _settled_at(self, attempt: MessageLog) -> datetime:
+        """From when on the provider's silence means that it has no such message: its call has ended long before."""
+        ended = attempt.finished_at or attempt.started_at + timedelta(seconds=self._policy.last_call)
+        return ended + timedelta(seconds=self._policy.settle)
 
     async def _absent(self, session: WriteSession, message: ScheduledMessage) -> bool:
         if message.resends:

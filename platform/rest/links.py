@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.models import Channel
-from lead_orchestrator.leads.service import Leads, locked
+from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.messaging.repository import lock_person
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.links import LinkSigner, OpenedLink
 from lead_orchestrator.tenancy.models import Location
@@ -46,10 +48,10 @@ class CustomerLinks:
 
     async def chat(self, request: Request) -> Response:
         """`GET /c/{token}`: whom the message came from and how to answer it."""
-        opened = self.links.open("chat", request.path_params["token"])
-        location = await self._shop(opened)
+        opened = self._open("chat", request)
+        location = await self._shop(opened) if opened else None
         if location is None:
-            return _page("This link has ended", "<p>The shop has closed this enquiry.</p>", status=404)
+            return _ended()
         name = html.escape(location.name)
         call = (
             f'<p>Or call <a href="tel:{html.escape(location.phone)}">{html.escape(location.phone)}</a>.</p>'
@@ -63,22 +65,41 @@ class CustomerLinks:
 
     async def unsubscribe_page(self, request: Request) -> Response:
         """`GET /u/{token}`: asks; mail scanners follow links, so nothing changes here."""
-        self.links.open("unsubscribe", request.path_params["token"])
+        if self._open("unsubscribe", request) is None:
+            return _ended()
         form = '<form method="post"><p>You will get no more e-mails about your quote.</p><button>Unsubscribe</button></form>'
         return _page("Unsubscribe from these e-mails?", form)
 
     async def unsubscribe(self, request: Request) -> Response:
         """`POST /u/{token}`: one click of a person or of a mail program (RFC 8058); twice is as good as once."""
-        opened = self.links.open("unsubscribe", request.path_params["token"])
-        async with self.tenancy.write(Scope.service(opened.tenant_id, "unsubscribe")) as session:
-            lead = await locked(session, opened.lead_id)
-            await self.leads.opt_out(session, lead, [Channel.EMAIL], "Unsubscribed by the link in an e-mail")
+        opened = self._open("unsubscribe", request)
+        if opened is None or not await self._opt_out(opened):
+            return _ended()
         return _page("You are unsubscribed", "<p>You will get no more e-mails about your quote.</p>")
+
+    def _open(self, purpose: str, request: Request) -> OpenedLink | None:
+        try:
+            return self.links.open(purpose, request.path_params["token"])
+        except NotFoundError:
+            return None
+
+    async def _opt_out(self, opened: OpenedLink) -> bool:
+        async with self.tenancy.write(Scope.service(opened.tenant_id, "unsubscribe")) as session:
+            await lock_person(session, opened.lead_id)
+            lead = await leads_repository.get_for_update(session, opened.lead_id)
+            if lead is None:
+                return False
+            await self.leads.opt_out(session, lead, [Channel.EMAIL], "Unsubscribed by the link in an e-mail")
+            return True
 
     async def _shop(self, opened: OpenedLink) -> Location | None:
         async with self.tenancy.read(Scope.service(opened.tenant_id, "customer link")) as session:
             lead = await leads_repository.get(session, opened.lead_id)
             return await repository.location(session, lead.location_id) if lead else None
+
+
+def _ended() -> Response:
+    return _page("This link has ended", "<p>Please use the newest message you received from us.</p>", status=404)
 
 
 def _page(title: str, body: str, *, status: int = 200) -> Response:

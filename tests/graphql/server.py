@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -74,8 +75,8 @@ class Api:
         return await self.post({"query": query, "variables": variables}, token)
 
     async def post(self, body: object, token: str | None = None) -> Answer:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        return answer(await self.http.post("/graphql", json=body, headers=headers))
+        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+        return answer(await self.http.post("/graphql", content=json.dumps(body), headers=headers))
 
 
 def answer(response: httpx.Response) -> Answer:

@@ -257,6 +257,7 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
     ("tenant for good", "setting", "lead_app", ["ALTER ROLE lead_app SET app.tenant_id = 'x'"]),
     ("no row security", "setting", "lead_app", ["ALTER ROLE lead_app SET row_security = off"]),
     ("another search_path", "setting", "lead_app", ["ALTER ROLE lead_app SET search_path = s, public"]),
+    ("a tenant's function", "setting", "app_now()", ["ALTER FUNCTION app_now() SET app.tenant_id = 'x'"]),
     ("publication", "replication", "publication all_of_it", ["CREATE PUBLICATION all_of_it FOR ALL TABLES"]),
     (
         "subscription",

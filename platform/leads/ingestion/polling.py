@@ -1,7 +1,8 @@
 """The poll that finds what webhooks lost.
 
 ShopMonkey's lists are unstable: a page may miss rows, repeat others and ignore its order. So windows overlap by an hour, the
-union of many polls converges, every order is fetched again by its id before it counts, and absence means nothing.
+union of many polls converges, every order is fetched again by its id before it counts, and absence means nothing. Lists leave
+deleted orders out, so a quote whose touches are running and of which nothing was heard for long is asked for by its id.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ __all__ = ["Poll", "Polling"]
 OVERLAP = timedelta(hours=1)
 LEASE = timedelta(minutes=2)
 LONGEST_PAUSE_SECONDS = 900.0
+SILENCE = timedelta(hours=12)
+MOST_RECHECKS = 20
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Polling:
         seen: list[Order] = []
         events: list[UUID] = []
         try:
-            for location in locations:
+            # Another order each time: if the rate limit ends a poll early, it is not always the same shops that miss out.
+            for location in random.sample(locations, len(locations)):
                 found = [
                     order
                     async for order in self._shopmonkey.iter_changed_orders(
@@ -78,6 +82,7 @@ class Polling:
                 ]
                 seen += found
                 events += await self._store(scope, config, location, found)
+            events += await self._recheck(scope, started)
         except ProviderRefused as error:
             await self._finish(scope, config, error.message, None, LONGEST_PAUSE_SECONDS)
             return Poll(len(seen), events, error.message)
@@ -108,6 +113,23 @@ class Polling:
                     "operation": "POLL",
                     "external_id": order.id,
                     "external_location_id": order.location_id,
+                }
+                event_id = await repository.store(session, event)
+                stored += [event_id] if event_id else []
+        return stored
+
+    async def _recheck(self, scope: Scope, started: datetime) -> list[UUID]:
+        stored: list[UUID] = []
+        async with self._tenancy.write(scope) as session:
+            for order in await repository.unheard_orders(session, SILENCE, MOST_RECHECKS):
+                change = f"recheck:{order.order_id}:{started:%Y%m%d%H}"
+                event = {
+                    "location_id": order.location_id,
+                    "source": EventSource.POLL,
+                    "delivery_id": change,
+                    "change_key": change,
+                    "operation": "RECHECK",
+                    "external_id": order.order_id,
                 }
                 event_id = await repository.store(session, event)
                 stored += [event_id] if event_id else []

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.leads.ingestion.models import EventStatus, WebhookEvent
-from lead_orchestrator.leads.models import LeadOrder
+from lead_orchestrator.leads.models import Lead, LeadOrder, LeadStatus
 from lead_orchestrator.tenancy.models import CrmConfig, Location
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
@@ -23,6 +23,7 @@ __all__ = [
     "due_events",
     "finish",
     "finish_poll",
+    "holds",
     "known_orders",
     "location_by_shopmonkey_id",
     "open_orders_besides",
@@ -32,6 +33,7 @@ __all__ = [
     "reopen",
     "shopmonkey_locations",
     "store",
+    "unheard_orders",
 ]
 
 
@@ -80,6 +82,12 @@ async def claim(session: WriteSession, event_id: UUID, lease: timedelta) -> Clai
     return ClaimedEvent(*row) if row else None
 
 
+async def holds(session: ReadSession, event: ClaimedEvent) -> bool:
+    """Whether the event still waits for this claim's result: a worker that outlived its lease has lost it."""
+    statement = select(WebhookEvent.id).where(*_claimed(session, event))
+    return await session.scalar(statement) is not None
+
+
 async def due_events(session: ReadSession, limit: int) -> Sequence[UUID]:
     """Events that wait, the longest waiting first."""
     statement = (
@@ -99,12 +107,15 @@ async def finish(session: WriteSession, event_id: UUID, status: EventStatus, out
     await _change(session, event_id, status=status, outcome=outcome, error=None, processed_at=func.clock_timestamp())
 
 
-async def put_off(session: WriteSession, event_id: UUID, error: str, delay: timedelta | None) -> None:
-    """Try again after `delay`; None gives up, visibly."""
+async def put_off(session: WriteSession, event: ClaimedEvent, error: str, delay: timedelta | None) -> None:
+    """Try again after `delay`; None gives up, visibly. A claim that somebody else has taken over changes nothing."""
+    values: dict[str, object] = {"error": error}
     if delay is None:
-        await _change(session, event_id, status=EventStatus.FAILED, error=error, processed_at=func.now())
+        values |= {"status": EventStatus.FAILED, "processed_at": func.now()}
     else:
-        await _change(session, event_id, error=error, next_attempt_at=func.now() + delay)
+        values |= {"next_attempt_at": func.now() + delay}
+    statement = update(WebhookEvent).where(*_claimed(session, event)).values(**values)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def reopen(session: WriteSession, event_id: UUID) -> bool:
@@ -116,6 +127,15 @@ async def reopen(session: WriteSession, event_id: UUID) -> bool:
         .returning(WebhookEvent.id)
     )
     return await session.scalar(statement) is not None
+
+
+def _claimed(session: ReadSession, event: ClaimedEvent) -> tuple[ColumnElement[bool], ...]:
+    return (
+        WebhookEvent.tenant_id == session.scope.tenant_id,
+        WebhookEvent.id == event.id,
+        WebhookEvent.status == EventStatus.RECEIVED,
+        WebhookEvent.attempts == event.attempts,
+    )
 
 
 async def _change(session: WriteSession, event_id: UUID, **values: object) -> None:
@@ -139,12 +159,13 @@ async def processed_since(session: ReadSession, external_id: str, since: datetim
     return await session.scalar(statement.limit(1)) is not None
 
 
-async def open_orders_besides(session: ReadSession, lead_id: UUID, order_id: str) -> bool:
-    """Whether the lead has another order that is still a quote or booked."""
+async def open_orders_besides(session: ReadSession, order: LeadOrder) -> bool:
+    """Whether the lead has another order of the same enrolment that is still a quote or booked."""
     statement = select(LeadOrder.id).where(
         LeadOrder.tenant_id == session.scope.tenant_id,
-        LeadOrder.lead_id == lead_id,
-        LeadOrder.order_id != order_id,
+        LeadOrder.lead_id == order.lead_id,
+        LeadOrder.enrolment == order.enrolment,
+        LeadOrder.order_id != order.order_id,
         LeadOrder.state.in_(["QUOTE", "BOOKED"]),
     )
     return await session.scalar(statement.limit(1)) is not None
@@ -175,6 +196,32 @@ async def known_orders(session: ReadSession, order_ids: Sequence[str]) -> dict[s
         LeadOrder.tenant_id == session.scope.tenant_id, LeadOrder.order_id.in_(order_ids)
     )
     return {row.order_id: row.version for row in await session.execute(statement)}
+
+
+async def unheard_orders(session: ReadSession, silence: timedelta, limit: int) -> Sequence[LeadOrder]:
+    """Quotes whose touches are running and of which nothing was heard for `silence`."""
+    heard = (
+        select(WebhookEvent.id)
+        .where(
+            WebhookEvent.tenant_id == session.scope.tenant_id,
+            WebhookEvent.external_id == LeadOrder.order_id,
+            or_(WebhookEvent.processed_at > func.now() - silence, WebhookEvent.processed_at.is_(None)),
+        )
+        .exists()
+    )
+    statement = (
+        select(LeadOrder)
+        .join(Lead, (Lead.tenant_id == LeadOrder.tenant_id) & (Lead.id == LeadOrder.lead_id))
+        .where(
+            LeadOrder.tenant_id == session.scope.tenant_id,
+            LeadOrder.state == "QUOTE",
+            LeadOrder.enrolment == Lead.enrolment,
+            Lead.status.in_([LeadStatus.NEW, LeadStatus.CONTACTED]),
+            ~heard,
+        )
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
 
 
 async def real_now(session: ReadSession) -> datetime:

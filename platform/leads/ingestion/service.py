@@ -6,9 +6,11 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
+
+import phonenumbers
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused
@@ -32,6 +34,7 @@ LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 12
 LONGEST_DELAY_SECONDS = 900.0
 _MOST_REFETCHES = 5
+_PATIENCE = 3  # attempts to find an order's customer: ShopMonkey may show the order first
 _STATUS = {OrderState.BOOKED: LeadStatus.BOOKED, OrderState.WON: LeadStatus.WON, OrderState.LOST: LeadStatus.LOST}
 
 
@@ -57,13 +60,21 @@ class _Truth:
     customer: Customer | None = None
     vehicle: Vehicle | None = None
 
+    @property
+    def lacks_customer(self) -> bool:
+        """Whether the order is a quote whose customer could not be read."""
+        order = self.order
+        quote = order is not None and state_of(order) is OrderState.QUOTE and bool(order.customer_id)
+        return quote and self.customer is None
+
 
 def version_of(order: Order | None) -> str:
     """A text that rises with each change of the order; empty for one that is gone."""
     if order is None or order.changed_at is None:
         return ""
     number = order.meta.get("version")
-    return f"{order.changed_at.isoformat(timespec='milliseconds')}/{number if isinstance(number, int) else 0:012d}"
+    changed = order.changed_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return f"{changed}/{number if isinstance(number, int) else 0:012d}"
 
 
 class Ingestion:
@@ -85,14 +96,17 @@ class Ingestion:
             return None
         if config is None or config.api_key is None:
             return await self._give_up(scope, event, "the tenant has no ShopMonkey key")
-        key = self._secrets.open(tenant_id, "shopmonkey_api_key", config.api_key)
         rules = LeadRules(tuple(config.lead_workflow_status_ids), config.lead_name_prefix)
         try:
+            key = self._secrets.open(tenant_id, "shopmonkey_api_key", config.api_key)
             return await self._fetch_and_apply(scope, event, key, rules)
         except ProviderRefused as error:
             return await self._try_later(scope, event, error.message, LONGEST_DELAY_SECONDS)
         except ProviderBusy as error:
             return await self._try_later(scope, event, f"ShopMonkey is busy ({error.code})", error.retry_after)
+        except Exception as error:  # noqa: BLE001 - one order that trips us must not hold up the others, nor be tried for ever
+            _log.exception("event_unexpected", event_id=str(event.id))
+            return await self._try_later(scope, event, f"unexpected: {type(error).__name__}", None)
 
     async def sweep(self, tenant_id: UUID, limit: int = 50) -> list[Processed]:
         """Process the events whose wake-up was lost."""
@@ -103,12 +117,16 @@ class Ingestion:
 
     async def _fetch_and_apply(
         self, scope: Scope, event: repository.ClaimedEvent, key: str, rules: LeadRules
-    ) -> Processed:
+    ) -> Processed | None:
         since = event.claimed_at
         for _ in range(_MOST_REFETCHES):
             truth = await self._fetch(key, event.external_id)
+            if truth.lacks_customer and event.attempts < _PATIENCE:
+                return await self._try_later(scope, event, "ShopMonkey does not show its customer yet", None)
             async with self._tenancy.write(scope) as session:
                 await leads_repository.lock_names(session, [f"order:{event.external_id}"])
+                if not await repository.holds(session, event):
+                    return None
                 # Another event of this order was applied after we fetched: what we hold may be older than what is stored.
                 if not await repository.processed_since(session, event.external_id, since, event.id):
                     result = await self._apply(session, event, truth, rules)
@@ -149,7 +167,10 @@ class Ingestion:
         if truth.customer is None:
             return Processed(EventStatus.IGNORED, "ShopMonkey has no such customer")
         source = LeadSource.SHOPMONKEY_POLL if event.source == EventSource.POLL else LeadSource.SHOPMONKEY_WEBHOOK
-        received = await self._leads.receive(session, _enquiry(location.id, source, order, truth))
+        enquiry = _enquiry(location.id, source, order, truth)
+        if not enquiry.phone and not enquiry.email:
+            return Processed(EventStatus.IGNORED, "its customer has neither a phone number nor a mail address")
+        received = await self._leads.receive(session, enquiry)
         lead = received.lead
         row = LeadOrder(
             tenant_id=lead.tenant_id,
@@ -187,7 +208,7 @@ class Ingestion:
                 await self._leads.pause(session, lead, "The shop writes with this customer in ShopMonkey")
                 return "touches paused: the shop writes with this customer"
             return "nothing new for its lead"
-        if state is OrderState.LOST and await repository.open_orders_besides(session, lead.id, known.order_id):
+        if state is OrderState.LOST and await repository.open_orders_besides(session, known):
             return "deleted; its lead has another open order"
         if known.enrolment != lead.enrolment:
             return "an order of an earlier enrolment"
@@ -204,13 +225,13 @@ class Ingestion:
         seconds = wanted if wanted is not None else min(2.0**event.attempts, LONGEST_DELAY_SECONDS)
         jittered = timedelta(seconds=min(seconds, LONGEST_DELAY_SECONDS) * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
         async with self._tenancy.write(scope) as session:
-            await repository.put_off(session, event.id, error, jittered)
+            await repository.put_off(session, event, error, jittered)
         _log.warning("event_put_off", event_id=str(event.id), attempts=event.attempts, reason=error)
         return Processed(EventStatus.RECEIVED, error)
 
     async def _give_up(self, scope: Scope, event: repository.ClaimedEvent, error: str) -> Processed:
         async with self._tenancy.write(scope) as session:
-            await repository.put_off(session, event.id, error, None)
+            await repository.put_off(session, event, error, None)
         _log.error("event_failed", event_id=str(event.id), reason=error)
         return Processed(EventStatus.FAILED, error)
 
@@ -231,21 +252,28 @@ def _enquiry(location_id: UUID, source: LeadSource, order: Order, truth: _Truth)
         consents.append(ConsentGiven(Channel.SMS, phone.opt_in, "shopmonkey: phoneNumbers.optIn"))
     if email is not None and email.subscribed is not None:
         consents.append(ConsentGiven(Channel.EMAIL, email.subscribed, "shopmonkey: emails.subscribed"))
-    car = {"year": vehicle.year, "make": vehicle.make, "model": vehicle.model} if vehicle else None
+    car = {"year": vehicle.year, "make": _line(vehicle.make), "model": _line(vehicle.model)} if vehicle else None
     return Enquiry(
         location_id=location_id,
         source=source,
-        first_name=_name(customer.first_name) if customer else None,
-        last_name=_name(customer.last_name) if customer else None,
+        first_name=_line(customer.first_name) if customer else None,
+        last_name=_line(customer.last_name) if customer else None,
         email=known_email(email.email) if email else None,
-        phone=known_phone(phone.number, phone.country or "US") if phone else None,
-        postal_code=customer.postal_code if customer else None,
+        phone=known_phone(phone.number, _region(phone.country)) if phone else None,
+        postal_code=_line(customer.postal_code) if customer else None,
         vehicle=car,
         external_order_id=order.id,
         consents=consents,
     )
 
 
-def _name(raw: str | None) -> str | None:
-    trimmed = " ".join((raw or "").split())
-    return trimmed[:100] or None
+def _line(raw: str | None) -> str | None:
+    """One line of text; control characters, which Postgres refuses or a message must not carry, count as blanks."""
+    printable = "".join(character if character.isprintable() else " " for character in raw or "")
+    return " ".join(printable.split())[:100] or None
+
+
+def _region(country: str | None) -> str:
+    """The country as phone numbers know it; what is no code ("United States") is taken for the US."""
+    code = (country or "").strip().upper()
+    return code if code in phonenumbers.SUPPORTED_REGIONS else "US"

@@ -278,6 +278,10 @@ FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) c
 WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   AND c ~* '^(app\\.|row_security=|search_path=|session_replication_role=|role=)'
 UNION ALL
+SELECT 'setting', {_SIGNATURE}, split_part(c, '=', 1) || ' is set while it runs'
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace CROSS JOIN LATERAL unnest(p.proconfig) c
+WHERE {_OURS} AND c ~* '^(app\\.|row_security=|session_replication_role=|role=)'
+UNION ALL
 SELECT 'replication', 'publication ' || pubname, 'carries rows out past every policy' FROM pg_publication
 UNION ALL
 SELECT 'replication', 'subscription ' || subname, 'writes rows past every policy' FROM pg_subscription

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+COMMAND = str(Path(sys.executable).with_name("lead-orchestrator"))
+
+
+def run_cli(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_"))}
+    return subprocess.run(  # our own command
+        [COMMAND, *arguments],
+        cwd=cwd,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def last_json(result: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_demo_check_sends_a_text_and_leaves_nothing(tmp_path: Path) -> None:
+    result = run_cli("demo", "--check", cwd=tmp_path)
+    report = last_json(result)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert report["ok"] is True
+    assert report["quoteToFirstTextMs"] > 0
+    assert report["api"].startswith("http://127.0.0.1:")
+    assert list(tmp_path.iterdir()) == []
+    assert "+12135550142" not in result.stderr
+
+
+def test_demo_check_says_what_is_wrong(tmp_path: Path) -> None:
+    result = run_cli("demo", "--check", cwd=tmp_path, DATABASE_URL="postgresql://lead_app:x@127.0.0.1:1/none")
+    report = last_json(result)
+    assert result.returncode == 1
+    assert report["ok"] is False
+    assert "DATABASE_VISITOR_URL" in report["error"]
+
+
+def test_a_bad_setting_stops_every_command(tmp_path: Path) -> None:
+    result = run_cli("serve", cwd=tmp_path, SCHEDULER_INTERVAL_MS="-5")
+    assert result.returncode == 1
+    assert "SCHEDULER_INTERVAL_MS" in result.stderr
+    assert "-5" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_sandbox_is_refused_in_production(tmp_path: Path) -> None:
+    result = run_cli("sandbox", cwd=tmp_path, ENVIRONMENT="production")
+    assert result.returncode == 1
+    assert "production needs" in result.stderr

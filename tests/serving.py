@@ -1,0 +1,31 @@
+"""The api of a test's stack on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from lead_orchestrator.demo.run import listen, run_api
+from lead_orchestrator.services import token_issuer
+from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.tokens import Role
+from tests.stack import Stack
+
+__all__ = ["bearer", "serving"]
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose base URL is the running api."""
+    with listen("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with run_api(settings, listener), httpx.AsyncClient(base_url=url, timeout=10) as client:
+            yield client
+
+
+def bearer(stack: Stack, role: Role = Role.OWNER) -> dict[str, str]:
+    """The header of a token of the stack's tenant."""
+    token = token_issuer(stack.settings).issue(subject="tests", role=role, tenant_id=stack.tenant_id, location_ids=None)
+    return {"Authorization": f"Bearer {token}"}
