@@ -21,7 +21,20 @@ def test_an_id_is_read_as_it_was_written(kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "_", "lead", "lead_", "lead_1", f"loc_{KEY}", f"lead_{KEY.hex}", f"lead_{{{KEY}}}", f"lead_{KEY}x", f"LEAD_{KEY}", f"lead_{str(KEY).upper()}", str(KEY)],
+    [
+        "",
+        "_",
+        "lead",
+        "lead_",
+        "lead_1",
+        f"loc_{KEY}",
+        f"lead_{KEY.hex}",
+        f"lead_{{{KEY}}}",
+        f"lead_{KEY}x",
+        f"LEAD_{KEY}",
+        f"lead_{str(KEY).upper()}",
+        str(KEY),
+    ],
 )
 def test_anything_else_is_refused_with_what_it_was(text: str) -> None:
     with pytest.raises(BadInputError) as refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 import socket
 import tempfile
@@ -39,15 +40,8 @@ __all__ = ["check", "listen", "run", "run_api", "run_worker"]
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
 SANDBOX_PORT = 4000
-CUSTOMER = {
-    "locationId": SUN_SHADE.locations[0].id,
-    "firstName": "Maya",
-    "lastName": "Rivera",
-    "phone": "+12135550142",
-    "email": "maya.rivera@example.com",
-    "vehicle": {"year": 2022, "make": "Tesla", "model": "Model 3"},
-    "services": ["Ultimate Full Vehicle Ceramic Tint"],
-}
+AREA_CODES = ("213", "310", "323", "424", "562", "626", "747", "818")
+FIRST_NAMES = ("Maya", "Omar", "Grace", "Diego", "Ines", "Theo", "Nadia", "Luca")
 
 
 @dataclass(frozen=True)
@@ -174,20 +168,36 @@ async def run_api(settings: Settings, listener: socket.socket) -> AsyncIterator[
             await serving
 
 
+def customer() -> dict[str, object]:
+    """Somebody new each time, since a customer who is known already gets no first text again."""
+    name = secrets.choice(FIRST_NAMES)
+    phone = f"+1{secrets.choice(AREA_CODES)}55501{secrets.randbelow(100):02d}"
+    return {
+        "locationId": SUN_SHADE.locations[0].id,
+        "firstName": name,
+        "lastName": "Rivera",
+        "phone": phone,
+        "email": f"{name.lower()}.{phone[2:]}@example.com",
+        "vehicle": {"year": 2022, "make": "Tesla", "model": "Model 3"},
+        "services": ["Ultimate Full Vehicle Ceramic Tint"],
+    }
+
+
 async def first_text(demo: Demo) -> tuple[float, str]:
     """Fire one website quote; returns the milliseconds until Twilio had taken the text, and the text.
 
     Raises:
         AppError: no text within 30 seconds.
     """
+    quote = customer()
     async with httpx.AsyncClient(base_url=demo.sandbox.url, timeout=10) as http:
-        placed = (await http.post("/quotes", json=CUSTOMER)).raise_for_status().json()
-        _log.info("website_quote", location_id=CUSTOMER["locationId"], order_id=placed["orderId"])
+        placed = (await http.post("/quotes", json=quote)).raise_for_status().json()
+        _log.info("website_quote", location_id=quote["locationId"], order_id=placed["orderId"])
         try:
             async with asyncio.timeout(FIRST_TEXT_SECONDS):
                 while True:
                     for message in reversed(demo.sandbox.world.messages):
-                        if message.to == CUSTOMER["phone"] and message.accepted_at >= placed["at"]:
+                        if message.to == quote["phone"] and message.accepted_at >= placed["at"]:
                             return message.accepted_at - placed["at"], message.body
                     await asyncio.sleep(0.01)
         except TimeoutError:
@@ -225,7 +235,7 @@ def tokens(demo: Demo) -> dict[str, str]:
 
 async def _tell(console: Console, demo: Demo, milliseconds: float, text: str) -> None:
     console.rule("Lead Orchestrator")
-    console.print(f"Quote to first text: {milliseconds:.0f} ms. Maya's phone shows:", highlight=False)
+    console.print(f"Quote to first text: {milliseconds:.0f} ms. The customer's phone shows:", highlight=False)
     console.print(f"  “{text}”\n", highlight=False, markup=False)
     for name, url in (
         ("GraphQL", f"{demo.api}/graphql"),

@@ -73,7 +73,9 @@ class Context:
         """Raises NotFoundError: the token belongs to no tenant."""
         return Scope.of(self.claims)
 
-    async def run(self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(
+        self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """`query` with this operation's session, in its turn."""
         async with self._lock:
             return await query(await self._opened(), *args, **kwargs)

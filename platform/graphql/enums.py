@@ -9,7 +9,16 @@ import strawberry
 from lead_orchestrator.leads.models import Channel, LeadSource, LeadStatus
 from lead_orchestrator.tenancy.tokens import Role
 
-__all__ = ["Channel", "LeadOrder", "LeadSource", "LeadStatus", "MessageDirection", "MessageKind", "MessageStatus", "Role"]
+__all__ = [
+    "Channel",
+    "LeadOrder",
+    "LeadSource",
+    "LeadStatus",
+    "MessageDirection",
+    "MessageKind",
+    "MessageStatus",
+    "Role",
+]
 
 for _domain in (Channel, LeadSource, LeadStatus, Role):
     strawberry.enum(_domain)

@@ -45,7 +45,9 @@ class Vehicle:
         if not stored:
             return None
         make, model = stored.get("make"), stored.get("model")
-        return cls(year=_year(stored.get("year")), make=str(make) if make else None, model=str(model) if model else None)
+        return cls(
+            year=_year(stored.get("year")), make=str(make) if make else None, model=str(model) if model else None
+        )
 
 
 def _year(stored: object) -> int | None:
@@ -139,17 +141,20 @@ class Lead(Node):
         touch = await info.context.loaders.next_touches.load(self.key)
         return await _planned(info, touch) if touch else None
 
-    @strawberry.field(description="Newest first")
+    @strawberry.field
     async def consents(self, info: Request) -> list[Consent]:
+        """Newest first."""
         return [Consent.of(row) for row in await info.context.loaders.consents.load(self.key)]
 
-    @strawberry.field(description="Newest first")
+    @strawberry.field
     async def messages(self, info: Request, first: int | None = None, after: str | None = None) -> MessageConnection:
+        """Newest first."""
         wanted = page(first, after, MESSAGE_ORDER, (Kind.MESSAGE, Kind.MESSAGE_LOG))
         return await MessageConnection.load(info, self.key, wanted, after)
 
-    @strawberry.field(description="Newest first")
+    @strawberry.field
     async def timeline(self, info: Request, first: int | None = None, after: str | None = None) -> LeadEventConnection:
+        """Newest first."""
         return await LeadEventConnection.load(info, self, checked_first(first), after)
 
 
@@ -239,8 +244,9 @@ class Message(Node):
             segments=None,
         )
 
-    @strawberry.field(description="Empty until it is worded, which is when it is sent")
+    @strawberry.field
     async def body(self, info: Request) -> str:
+        """Empty until it is worded, which is when it is sent."""
         if self.stored_body is not None:
             return self.stored_body
         attempt = await self._last_attempt(info)
@@ -287,7 +293,9 @@ class MessageConnection:
         shown = both[: wanted.first]
         cursors = [_message_cursor(message) for message in shown]
         edges = [MessageEdge(cursor=at, node=message) for at, message in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(both) > wanted.first, after=after), lead_key=lead_key)
+        return cls(
+            edges=edges, page_info=page_info(cursors, more=len(both) > wanted.first, after=after), lead_key=lead_key
+        )
 
     @strawberry.field
     async def total_count(self, info: Request) -> int:

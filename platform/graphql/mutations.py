@@ -11,7 +11,7 @@ from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
-from lead_orchestrator.graphql.permissions import Requires
+from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
@@ -73,7 +73,8 @@ class UpdateLeadInput:
 
 @strawberry.type
 class Mutation:
-    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    @strawberry.mutation
+    @requires(Role.AGENT)
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             enquiry = _enquiry(input)
@@ -86,7 +87,8 @@ class Mutation:
 
         return await _answer(info, work)
 
-    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    @strawberry.mutation
+    @requires(Role.AGENT)
     async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             leads, changes = info.context.services.leads, dict(_changes(input))
@@ -98,7 +100,8 @@ class Mutation:
 
         return await _answer(info, work)
 
-    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    @strawberry.mutation
+    @requires(Role.AGENT)
     async def pause_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
@@ -107,7 +110,8 @@ class Mutation:
 
         return await _answer(info, work)
 
-    @strawberry.mutation(extensions=[Requires(Role.AGENT)])
+    @strawberry.mutation
+    @requires(Role.AGENT)
     async def resume_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
@@ -117,10 +121,13 @@ class Mutation:
 
         return await _answer(info, work)
 
-    @strawberry.mutation(extensions=[Requires(Role.AGENT)], description="On one channel, or on all")
+    @strawberry.mutation
+    @requires(Role.AGENT)
     async def opt_out_lead(
         self, info: Request, lead_id: strawberry.ID, channel: Channel | None = None, reason: str | None = None
     ) -> LeadPayload:
+        """On one channel, or on all."""
+
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
             _check_has_address(lead, channel)
@@ -206,7 +213,9 @@ def _vehicle(value: object) -> Mapping[str, object] | None:
     for name in ("make", "model"):
         text = vehicle.get(name)
         if text is not None and (not isinstance(text, str) or len(text) > LONGEST_VEHICLE_TEXT):
-            message = f"vehicle.{name} is {str(text)[:_SHOWN]!r}: send a text of {LONGEST_VEHICLE_TEXT} characters at most"
+            message = (
+                f"vehicle.{name} is {str(text)[:_SHOWN]!r}: send a text of {LONGEST_VEHICLE_TEXT} characters at most"
+            )
             raise BadInputError(message, field=("vehicle", name))
     return vehicle or None
 
@@ -214,5 +223,7 @@ def _vehicle(value: object) -> Mapping[str, object] | None:
 def _check_has_address(lead: models.Lead, channel: Channel | None) -> None:
     addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
     if channel is not None and not addresses.get(channel):
-        message = f"the lead has no address on {channel.value}: opt it out on a channel it has, or leave the channel out"
+        message = (
+            f"the lead has no address on {channel.value}: opt it out on a channel it has, or leave the channel out"
+        )
         raise BadInputError(message, code="ADDRESS_MISSING", field=("channel",))

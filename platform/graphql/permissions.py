@@ -7,15 +7,19 @@ visitors are refused whatever reads whole rows; `viewer` answers them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
-from strawberry.extensions import FieldExtension
 from strawberry.types import Info
 
 from lead_orchestrator.errors import ForbiddenError
+from lead_orchestrator.graphql.context import Context
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Requires", "decide"]
+__all__ = ["decide", "requires"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # A platform administrator passes for every franchise field and then finds nothing there: its token has no tenant.
 _RANK = {Role.VISITOR: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3, Role.PLATFORM_ADMIN: 4}
@@ -27,14 +31,17 @@ def decide(claims: Claims, lowest: Role) -> None:
         raise ForbiddenError(f"a {claims.role.value} may not do this: it takes {lowest.value} or above")
 
 
-class Requires(FieldExtension):
-    """The field is for `lowest` and above; whoever has no valid token is told so first."""
+def requires(lowest: Role) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """The resolver is for `lowest` and above; whoever has no valid token is told so first."""
 
-    def __init__(self, lowest: Role) -> None:
-        self.lowest = lowest
+    def declare(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        @wraps(resolver)
+        async def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            info = cast("Info[Context, None]", kwargs["info"])
+            decide(info.context.claims, lowest)
+            return await resolver(*args, **kwargs)
 
-    async def resolve_async(
-        self, next_: Callable[..., Awaitable[Any]], source: Any, info: Info[Any, Any], **kwargs: Any
-    ) -> Any:
-        decide(info.context.claims, self.lowest)
-        return await next_(source, info, **kwargs)
+        checked.lowest_role = lowest  # type: ignore[attr-defined]  # for those who list the fields
+        return checked
+
+    return declare

@@ -16,7 +16,7 @@ from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import page
 from lead_orchestrator.graphql.enums import LeadOrder, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadConnection, Message
-from lead_orchestrator.graphql.permissions import Requires
+from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.repository import LeadQuery
 from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, Location, LocationConnection, Tenant, User, Viewer
 from lead_orchestrator.ids import Kind, decode, encode, kind_of
@@ -70,28 +70,34 @@ def _search(words: str | None) -> str | None:
 
 @strawberry.type
 class Query:
-    @strawberry.field(extensions=[Requires(Role.VISITOR)])
+    @strawberry.field
+    @requires(Role.VISITOR)
     async def viewer(self, info: Request) -> Viewer | None:
         claims = info.context.claims
         named = kind_of(claims.subject) is Kind.USER
         return Viewer.of(claims, decode(Kind.USER, claims.subject) if named else None)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)])
+    @strawberry.field
+    @requires(Role.AGENT)
     async def tenant(self, info: Request) -> Tenant | None:
         return await tenant_types.tenant(info)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)], description="By name")
+    @strawberry.field
+    @requires(Role.AGENT)
     async def locations(
         self, info: Request, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> LocationConnection:
+        """By name."""
         wanted = page(first, after, LOCATION_ORDER, (Kind.LOCATION,), moments=False)
         rows = await info.context.run(repository.locations_page, _search(search), wanted)
         return LocationConnection.of(rows, wanted, after=after, search=search)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)], description="By its id or by its slug")
+    @strawberry.field
+    @requires(Role.AGENT)
     async def location(
         self, info: Request, id: strawberry.ID | None = None, slug: str | None = None
     ) -> Location | None:
+        """By its id or by its slug."""
         if (id is None) == (slug is None):
             raise BadInputError("location takes an id or a slug: give one of them", field=("id",))
         if info.context.claims.tenant_id is None:
@@ -101,7 +107,8 @@ class Query:
         row = await info.context.run(repository.location_by_slug, slug or "")
         return Location.of(row) if row else None
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)])
+    @strawberry.field
+    @requires(Role.AGENT)
     async def leads(
         self,
         info: Request,
@@ -116,17 +123,21 @@ class Query:
         rows = await info.context.run(repository.leads_page, query, order.value, wanted)
         return LeadConnection.of(rows, query, order, wanted, after)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)])
+    @strawberry.field
+    @requires(Role.AGENT)
     async def lead(self, info: Request, id: strawberry.ID) -> Lead | None:
         key = decode(Kind.LEAD, id, field="id")
         return None if info.context.claims.tenant_id is None else await _lead(info, key)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)])
+    @strawberry.field
+    @requires(Role.AGENT)
     async def node(self, info: Request, id: strawberry.ID) -> Node | None:
         return await _node(info, id)
 
-    @strawberry.field(extensions=[Requires(Role.AGENT)], description="In the order of the ids")
+    @strawberry.field
+    @requires(Role.AGENT)
     async def nodes(self, info: Request, ids: list[strawberry.ID]) -> list[Node | None]:
+        """In the order of the ids."""
         if len(ids) > MOST_NODES:
             raise BadInputError(f"ids has {len(ids)} entries: ask for {MOST_NODES} at most", field=("ids",))
         return await asyncio.gather(*(_node(info, text) for text in ids))

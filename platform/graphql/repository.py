@@ -331,7 +331,7 @@ async def _of_each(
     return _grouped(await session.scalars(select(found).select_from(wanted).join(each, true())), "lead_id")
 
 
-def _counted(column: InstrumentedAttribute[UUID], lead_ids: Sequence[UUID]) -> Select[Any]:
+def _counted(column: InstrumentedAttribute[UUID], lead_ids: Sequence[UUID]) -> Select[UUID, int]:
     return select(column, func.count().label("number")).where(column.in_(lead_ids)).group_by(column)
 
 

@@ -19,7 +19,7 @@ from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy import models, tokens
 from lead_orchestrator.tenancy import repository as tenancy_repository
 
-__all__ = ["Location", "LocationConnection", "LocationEdge", "LOCATION_ORDER", "Tenant", "User", "Viewer", "tenant"]
+__all__ = ["LOCATION_ORDER", "Location", "LocationConnection", "LocationEdge", "Tenant", "User", "Viewer", "tenant"]
 
 LOCATION_ORDER = "location.name"
 MOST_LOCATIONS = 1000
@@ -72,7 +72,9 @@ class Location(Node):
     @strawberry.field
     async def hours(self, info: Request) -> list[OpeningHours]:
         rows = await info.context.loaders.hours.load(self.key)
-        return [OpeningHours(day_of_week=row.day_of_week, opens_at=row.opens_at, closes_at=row.closes_at) for row in rows]
+        return [
+            OpeningHours(day_of_week=row.day_of_week, opens_at=row.opens_at, closes_at=row.closes_at) for row in rows
+        ]
 
 
 @strawberry.type
@@ -127,8 +129,9 @@ class Tenant(Node):
             demo_allowlist=row.demo_allowlist,
         )
 
-    @strawberry.field(description="What is still missing before go-live, each check with its reason")
+    @strawberry.field
     async def readiness(self, info: Request) -> list[ReadinessCheck]:
+        """What is still missing before go-live, each check with its reason."""
         facts = await info.context.run(repository.readiness)
         return list(_checks(facts, demo_mode=self.demo_mode))
 
@@ -145,7 +148,7 @@ def _checks(facts: ReadinessFacts, *, demo_mode: bool) -> Iterator[ReadinessChec
     yield _check("live", not demo_mode, "demo mode is on: only the allow-list is contacted")
 
 
-def _check(name: str, ok: bool, missing: str) -> ReadinessCheck:  # noqa: FBT001 - the outcome is the subject
+def _check(name: str, ok: bool, missing: str) -> ReadinessCheck:
     return ReadinessCheck(name=name, ok=ok, detail=None if ok else missing)
 
 

@@ -108,7 +108,7 @@ async def sent_in_a_day(session: ReadSession, lead_ids: Sequence[UUID]) -> Mappi
     statement = select(ScheduledMessage.lead_id, ScheduledMessage.sent_at).where(
         ScheduledMessage.tenant_id == session.scope.tenant_id,
         ScheduledMessage.lead_id.in_(lead_ids),
-        ScheduledMessage.sent_at > _APP_NOW - timedelta(days=1),
+        ScheduledMessage.sent_at.between(_APP_NOW - timedelta(days=1), _APP_NOW),
     )
     moments: dict[UUID, list[datetime]] = {}
     for lead_id, sent_at in await session.execute(statement):

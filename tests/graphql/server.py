@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from lead_orchestrator.tenancy.tokens import Role, TokenIssuer
 
-__all__ = ["Api", "Answer", "serve"]
+__all__ = ["Answer", "Api", "serve"]
 
 STARTS_WITHIN = 5
 

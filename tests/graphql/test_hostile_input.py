@@ -63,7 +63,9 @@ ODD_CURSORS = [
 
 @pytest.mark.parametrize("odd", ODD_TEXTS)
 async def test_text_that_cannot_be_stored_is_refused_wherever_it_stands(api: Api, ours: Franchise, odd: str) -> None:
-    update = "mutation($id: ID!, $t: String) { updateLead(input: {id: $id, lastName: $t}) { lead { id } errors { code } } }"
+    update = (
+        "mutation($id: ID!, $t: String) { updateLead(input: {id: $id, lastName: $t}) { lead { id } errors { code } } }"
+    )
     given: list[tuple[str, dict[str, Any]]] = [
         (LEADS, {"filter": {"search": odd}}),
         (LEADS, {"filter": {"locationIds": [odd]}}),
@@ -160,7 +162,9 @@ async def test_a_moment_that_is_none_is_refused(api: Api, ours: Franchise, odd: 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01T00:00:00+05:30"])
 async def test_a_moment_far_away_is_a_moment(api: Api, ours: Franchise, moment: str) -> None:
-    assert (await api.ask(ours.owner, LEADS, filter={"createdFrom": moment, "createdTo": moment})).ok["leads"]["edges"] == []
+    assert (await api.ask(ours.owner, LEADS, filter={"createdFrom": moment, "createdTo": moment})).ok["leads"][
+        "edges"
+    ] == []
 
 
 @pytest.mark.parametrize("value", [1e999, {"a": [1e999]}, json.loads("[" * 30 + "]" * 30)], ids=range(3))
@@ -189,6 +193,8 @@ async def test_lists_that_are_too_long_are_refused(api: Api, ours: Franchise) ->
     assert (nodes.codes, places.codes, search.codes) == (["BAD_USER_INPUT"],) * 3
 
 
-@pytest.mark.parametrize("words", ["'", "\\", "%_\\", "\\%", "a' OR 1=1 --", "🚗", "\u202e", "((((", "  ", "[^a]*+?{}|"])
+@pytest.mark.parametrize(
+    "words", ["'", "\\", "%_\\", "\\%", "a' OR 1=1 --", "🚗", "\u202e", "((((", "  ", "[^a]*+?{}|"]
+)
 async def test_any_words_can_be_searched_for(api: Api, ours: Franchise, words: str) -> None:
     assert isinstance((await api.ask(ours.owner, LEADS, filter={"search": words})).ok["leads"]["totalCount"], int)

@@ -84,7 +84,7 @@ async def test_their_cursor_shows_our_rows_only(
 @pytest.mark.parametrize(
     "mutation",
     [
-        "createLead(input: {locationId: $loc, phone: \"+12135550101\"})",
+        'createLead(input: {locationId: $loc, phone: "+12135550101"})',
         "updateLead(input: {id: $lead, status: WON})",
         "pauseTouches(leadId: $lead)",
         "resumeTouches(leadId: $lead)",
@@ -94,7 +94,9 @@ async def test_their_cursor_shows_our_rows_only(
 async def test_a_mutation_of_theirs_is_not_found_and_changes_nothing(
     api: Api, tenancy: Tenancy, ours: Franchise, theirs: Franchise, mutation: str
 ) -> None:
-    variable, given = ("$loc", {"loc": theirs.location_id}) if "$loc" in mutation else ("$lead", {"lead": theirs.lead_id})
+    variable, given = (
+        ("$loc", {"loc": theirs.location_id}) if "$loc" in mutation else ("$lead", {"lead": theirs.lead_id})
+    )
     document = f"mutation({variable}: ID!) {{ it: {mutation} {{ lead {{ id }} errors {{ code field }} }} }}"
 
     answer = await api.ask(ours.owner, document, **given)
@@ -108,9 +110,7 @@ async def test_a_mutation_of_theirs_is_not_found_and_changes_nothing(
     ]
 
 
-async def test_a_limited_agent_sees_its_locations_only(
-    api: Api, tenancy: Tenancy, secret_box: SecretBox
-) -> None:
+async def test_a_limited_agent_sees_its_locations_only(api: Api, tenancy: Tenancy, secret_box: SecretBox) -> None:
     tenant = await make_tenant(tenancy, secret_box, locations=2)
     mine, other = tenant.locations
     own = await make_lead(tenancy, secret_box, tenant, location=mine)
@@ -119,11 +119,15 @@ async def test_a_limited_agent_sees_its_locations_only(
     nobody = api.token(tenant.id, Role.AGENT, location_ids=[])
 
     listed = (await api.ask(agent, LEADS)).ok["leads"]
-    nodes = await api.ask(agent, "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[f"lead_{hidden.id}", f"loc_{other}"])
+    nodes = await api.ask(
+        agent, "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[f"lead_{hidden.id}", f"loc_{other}"]
+    )
     places = await api.ask(agent, "{ locations { totalCount edges { node { id } } } }")
-    create = "mutation($l: ID!) { createLead(input: {locationId: $l, email: \"a@example.com\"}) { lead { id } errors { code } } }"
+    create = 'mutation($l: ID!) { createLead(input: {locationId: $l, email: "a@example.com"}) { lead { id } errors { code } } }'
     refused = await api.ask(agent, create, l=f"loc_{other}")
-    paused = await api.ask(agent, "mutation($l: ID!) { pauseTouches(leadId: $l) { errors { code } } }", l=f"lead_{hidden.id}")
+    paused = await api.ask(
+        agent, "mutation($l: ID!) { pauseTouches(leadId: $l) { errors { code } } }", l=f"lead_{hidden.id}"
+    )
 
     assert ([edge["node"]["id"] for edge in listed["edges"]], listed["totalCount"]) == ([f"lead_{own.id}"], 1)
     assert nodes.ok["nodes"] == [None, None]
@@ -150,18 +154,16 @@ async def test_an_agent_finds_itself_but_no_colleague(api: Api, tenancy: Tenancy
 FIELDS = [
     "tenant { id }",
     "locations { totalCount }",
-    "location(slug: \"x\") { id }",
+    'location(slug: "x") { id }',
     "leads { totalCount }",
-    "lead(id: \"lead_0199aaaa-0000-7000-8000-000000000000\") { id }",
-    "node(id: \"lead_0199aaaa-0000-7000-8000-000000000000\") { id }",
+    'lead(id: "lead_0199aaaa-0000-7000-8000-000000000000") { id }',
+    'node(id: "lead_0199aaaa-0000-7000-8000-000000000000") { id }',
     "nodes(ids: []) { id }",
 ]
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_a_visitor_is_refused_and_strangers_are_asked_who_they_are(
-    api: Api, ours: Franchise, field: str
-) -> None:
+async def test_a_visitor_is_refused_and_strangers_are_asked_who_they_are(api: Api, ours: Franchise, field: str) -> None:
     visitor = api.token(ours.tenant.id, Role.VISITOR, location_ids=[ours.tenant.location], lead_id=ours.lead.id)
 
     assert (await api.ask(visitor, f"{{ {field} }}")).codes == ["FORBIDDEN"]

@@ -54,7 +54,9 @@ async def test_a_lead_is_made_with_its_consents_and_its_first_touch(api: Api, ou
         ("EMAIL", False, "api", "I agree"),
     }
     assert ours.tenant.id in api.woken
-    again = await api.ask(ours.owner, "query($id: ID!) { lead(id: $id) { name timeline { edges { node { kind } } } } }", id=lead["id"])
+    again = await api.ask(
+        ours.owner, "query($id: ID!) { lead(id: $id) { name timeline { edges { node { kind } } } } }", id=lead["id"]
+    )
     assert [edge["node"]["kind"] for edge in again.ok["lead"]["timeline"]["edges"]] == ["lead.created"]
 
 
@@ -114,7 +116,9 @@ async def test_staff_corrects_a_lead_and_sets_any_status(api: Api, tenancy: Tena
     number = phone_number()
 
     answer = await api.ask(
-        ours.owner, UPDATE, input={"id": ours.lead_id, "status": "WON", "firstName": "Grace", "lastName": None, "phone": number}
+        ours.owner,
+        UPDATE,
+        input={"id": ours.lead_id, "status": "WON", "firstName": "Grace", "lastName": None, "phone": number},
     )
 
     lead = answer.ok["updateLead"]["lead"]
@@ -123,14 +127,18 @@ async def test_staff_corrects_a_lead_and_sets_any_status(api: Api, tenancy: Tena
     assert lead["nextTouch"] is None
     async with tenancy.read(ours.tenant.scope) as session:
         kinds = list(await session.scalars(select(LeadEvent.kind).order_by(LeadEvent.position)))
-        audited = list(await session.scalars(text("SELECT action FROM audit_log WHERE actor = 'tests' ORDER BY number")))
+        audited = list(
+            await session.scalars(text("SELECT action FROM audit_log WHERE actor = 'tests' ORDER BY number"))
+        )
     assert kinds == ["lead.created", "lead.updated", "lead.status"]
     assert audited[-2:] == ["lead.corrected", "lead.set_status"]
 
 
 async def test_an_update_that_fails_changes_nothing(api: Api, tenancy: Tenancy, ours: Franchise) -> None:
     answer = await api.ask(
-        ours.owner, UPDATE, input={"id": ours.lead_id, "status": "WON", "firstName": "Grace", "phone": None, "email": None}
+        ours.owner,
+        UPDATE,
+        input={"id": ours.lead_id, "status": "WON", "firstName": "Grace", "phone": None, "email": None},
     )
 
     assert answer.ok["updateLead"]["lead"] is None
@@ -143,7 +151,9 @@ async def test_an_update_that_fails_changes_nothing(api: Api, tenancy: Tenancy, 
 
 
 async def test_touches_are_paused_and_resumed(api: Api, ours: Franchise) -> None:
-    pause = "mutation($l: ID!) { pauseTouches(leadId: $l) { lead { touchesPaused nextTouch { number } } errors { code } } }"
+    pause = (
+        "mutation($l: ID!) { pauseTouches(leadId: $l) { lead { touchesPaused nextTouch { number } } errors { code } } }"
+    )
     resume = pause.replace("pauseTouches", "resumeTouches")
 
     paused = (await api.ask(ours.owner, pause, l=ours.lead_id)).ok["pauseTouches"]
@@ -157,7 +167,11 @@ async def test_touches_are_paused_and_resumed(api: Api, ours: Franchise) -> None
 async def test_touches_that_ended_are_not_resumed(api: Api, ours: Franchise) -> None:
     await api.ask(ours.owner, UPDATE, input={"id": ours.lead_id, "status": "BOOKED"})
 
-    answer = await api.ask(ours.owner, "mutation($l: ID!) { resumeTouches(leadId: $l) { lead { id } errors { code message } } }", l=ours.lead_id)
+    answer = await api.ask(
+        ours.owner,
+        "mutation($l: ID!) { resumeTouches(leadId: $l) { lead { id } errors { code message } } }",
+        l=ours.lead_id,
+    )
 
     assert answer.ok["resumeTouches"]["lead"] is None
     assert answer.ok["resumeTouches"]["errors"][0]["code"] == "TOUCHES_ENDED"

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -196,7 +196,7 @@ def _value(table: Table, column: str) -> object:
     if kind in {"smallint", "integer", "bigint", "numeric", "double precision"}:
         low, high = _bounds(checks)
         return low + next(_counter) % (high - low + 1)
-    made = {
+    made: dict[str, Callable[[], object]] = {
         "text": lambda: f"x{secrets.token_hex(8)}",
         "uuid": lambda: str(uuid4()),
         "bytea": lambda: f"\\x{secrets.token_hex(16)}",

@@ -72,6 +72,7 @@ async def test_settings_are_gone_after_the_commit(small: Tenancy, tenant: MadeTe
 
 
 async def test_settings_are_gone_after_a_rollback(small: Tenancy, tenant: MadeTenant) -> None:
+    backend = None
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the whole session is the subject
         async with small.write(tenant.scope) as session:
             backend = await session.scalar(BACKEND)
