@@ -75,7 +75,7 @@ class UpdateLeadInput:
 class Mutation:
     @strawberry.mutation
     @requires(Role.AGENT)
-    async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:
+    async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name
         async def work(session: WriteSession) -> models.Lead:
             enquiry = _enquiry(input)
             if await tenancy_repository.location(session, enquiry.location_id) is None:
@@ -89,7 +89,7 @@ class Mutation:
 
     @strawberry.mutation
     @requires(Role.AGENT)
-    async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:
+    async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name
         async def work(session: WriteSession) -> models.Lead:
             leads, changes = info.context.services.leads, dict(_changes(input))
             lead = await locked(session, decode(Kind.LEAD, input.id, field="id"))
@@ -147,23 +147,23 @@ async def _answer(info: Request, work: Work) -> LeadPayload:
     return LeadPayload(lead=Lead.of(lead), errors=[])
 
 
-def _enquiry(input: CreateLeadInput) -> Enquiry:
-    phone, email = checked_phone(input.phone), checked_email(input.email)
+def _enquiry(asked: CreateLeadInput) -> Enquiry:
+    phone, email = checked_phone(asked.phone), checked_email(asked.email)
     if phone is None and email is None:
         message = "a lead needs a phone number or a mail address: give one of them"
         raise BadInputError(message, code="ADDRESS_MISSING", field=("phone",))
     return Enquiry(
-        location_id=decode(Kind.LOCATION, input.location_id, field="locationId"),
+        location_id=decode(Kind.LOCATION, asked.location_id, field="locationId"),
         source=LeadSource.API,
-        first_name=_text(input.first_name, "firstName", LONGEST_NAME),
-        last_name=_text(input.last_name, "lastName", LONGEST_NAME),
+        first_name=_text(asked.first_name, "firstName", LONGEST_NAME),
+        last_name=_text(asked.last_name, "lastName", LONGEST_NAME),
         email=email,
         phone=phone,
-        time_zone=checked_zone(input.time_zone),
-        postal_code=_text(input.postal_code, "postalCode", LONGEST_POSTAL_CODE),
-        vehicle=_vehicle(input.vehicle),
-        survey=_mapping(input.survey, "survey"),
-        consents=tuple(_consents(input.consent)),
+        time_zone=checked_zone(asked.time_zone),
+        postal_code=_text(asked.postal_code, "postalCode", LONGEST_POSTAL_CODE),
+        vehicle=_vehicle(asked.vehicle),
+        survey=_mapping(asked.survey, "survey"),
+        consents=tuple(_consents(asked.consent)),
     )
 
 
@@ -177,15 +177,15 @@ def _consents(given: ConsentInput | None) -> Iterator[ConsentGiven]:
             yield ConsentGiven(channel, granted, "api", wording)
 
 
-def _changes(input: UpdateLeadInput) -> Iterator[tuple[str, str | None]]:
-    if input.first_name is not strawberry.UNSET:
-        yield "first_name", _text(input.first_name, "firstName", LONGEST_NAME)
-    if input.last_name is not strawberry.UNSET:
-        yield "last_name", _text(input.last_name, "lastName", LONGEST_NAME)
-    if input.email is not strawberry.UNSET:
-        yield "email", checked_email(input.email)
-    if input.phone is not strawberry.UNSET:
-        yield "phone", checked_phone(input.phone)
+def _changes(asked: UpdateLeadInput) -> Iterator[tuple[str, str | None]]:
+    if asked.first_name is not strawberry.UNSET:
+        yield "first_name", _text(asked.first_name, "firstName", LONGEST_NAME)
+    if asked.last_name is not strawberry.UNSET:
+        yield "last_name", _text(asked.last_name, "lastName", LONGEST_NAME)
+    if asked.email is not strawberry.UNSET:
+        yield "email", checked_email(asked.email)
+    if asked.phone is not strawberry.UNSET:
+        yield "phone", checked_phone(asked.phone)
 
 
 def _text(value: str | None, field: str, longest: int) -> str | None:

@@ -114,7 +114,7 @@ class Query:
         info: Request,
         first: int | None = None,
         after: str | None = None,
-        filter: LeadFilter | None = None,
+        filter: LeadFilter | None = None,  # noqa: A002 - the contract's name
         order_by: LeadOrder | None = LeadOrder.CREATED_AT_DESC,
     ) -> LeadConnection:
         order = order_by or LeadOrder.CREATED_AT_DESC
@@ -125,13 +125,13 @@ class Query:
 
     @strawberry.field
     @requires(Role.AGENT)
-    async def lead(self, info: Request, id: strawberry.ID) -> Lead | None:
+    async def lead(self, info: Request, id: strawberry.ID) -> Lead | None:  # noqa: A002 - the contract's name
         key = decode(Kind.LEAD, id, field="id")
         return None if info.context.claims.tenant_id is None else await _lead(info, key)
 
     @strawberry.field
     @requires(Role.AGENT)
-    async def node(self, info: Request, id: strawberry.ID) -> Node | None:
+    async def node(self, info: Request, id: strawberry.ID) -> Node | None:  # noqa: A002 - the contract's name
         return await _node(info, id)
 
     @strawberry.field

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
+import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -88,32 +89,33 @@ async def theirs(api: Api, tenancy: Tenancy, secret_box: SecretBox) -> Franchise
     return await _franchise(api, tenancy, secret_box)
 
 
-@pytest_asyncio.fixture
-async def tripwire(database: TestDatabase) -> AsyncIterator[Callable[[Franchise], AbstractAsyncContextManager[None]]]:
-    """Lets a test trip its own franchise's pauses: a trigger of the owner's fails them."""
+_FAILING = "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'tripwire'; END $$"
+_ON_PAUSE = "CREATE TRIGGER {name} BEFORE UPDATE OF touches_paused ON leads"
+_ON_COMMIT = "CREATE CONSTRAINT TRIGGER {name} AFTER UPDATE ON leads DEFERRABLE INITIALLY DEFERRED"
+
+
+@asynccontextmanager
+async def _tripped(database: TestDatabase, franchise: Franchise, trigger: str) -> AsyncIterator[None]:
     engine = create_async_engine(database_url(database.admin_url), isolation_level="AUTOCOMMIT")
-
-    @asynccontextmanager
-    async def tripped(franchise: Franchise) -> AsyncIterator[None]:
-        name = f"tripwire_{franchise.tenant.id.hex}"
-        async with engine.connect() as connection:
-            await connection.execute(
-                text(
-                    f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-                    " $$ BEGIN RAISE EXCEPTION 'tripwire'; END $$"
-                )
-            )
-            await connection.execute(
-                text(
-                    f"CREATE TRIGGER {name} BEFORE UPDATE OF touches_paused ON leads FOR EACH ROW"
-                    f" WHEN (NEW.tenant_id = '{franchise.tenant.id}' AND NEW.touches_paused) EXECUTE FUNCTION {name}()"
-                )
-            )
-            try:
-                yield
-            finally:
-                await connection.execute(text(f"DROP TRIGGER {name} ON leads"))
-                await connection.execute(text(f"DROP FUNCTION {name}()"))
-
-    yield tripped
+    name = f"tripwire_{franchise.tenant.id.hex}"
+    condition = f"FOR EACH ROW WHEN (NEW.tenant_id = '{franchise.tenant.id}') EXECUTE FUNCTION {name}()"
+    async with engine.connect() as connection:
+        await connection.execute(text(_FAILING.format(name=name)))
+        await connection.execute(text(f"{trigger.format(name=name)} {condition}"))
+        try:
+            yield
+        finally:
+            await connection.execute(text(f"DROP FUNCTION {name}() CASCADE"))
     await engine.dispose()
+
+
+@pytest.fixture
+def failing_pause(database: TestDatabase, ours: Franchise) -> AbstractAsyncContextManager[None]:
+    """While it is entered, the database fails whoever pauses a lead of `ours`."""
+    return _tripped(database, ours, _ON_PAUSE)
+
+
+@pytest.fixture
+def failing_commit(database: TestDatabase, ours: Franchise) -> AbstractAsyncContextManager[None]:
+    """While it is entered, whoever changed a lead of `ours` cannot commit."""
+    return _tripped(database, ours, _ON_COMMIT)

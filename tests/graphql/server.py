@@ -91,8 +91,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="websockets-sansio"))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        async with asyncio.timeout(STARTS_WITHIN):
-            await _until_started(server)
+        await _until_started(server)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
@@ -101,5 +100,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
 
 
 async def _until_started(server: uvicorn.Server) -> None:
+    deadline = asyncio.get_running_loop().time() + STARTS_WITHIN
     while not server.started:
+        assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)

@@ -30,7 +30,7 @@ ODD_IDS = [
     "appt_0199aaaa-0000-7000-8000-000000000000",
     "lead_0199aaaa-0000-7000-8000-000000000000' OR '1'='1",
     "x" * 100_000,
-    "١" * 36,
+    "\u0661" * 36,
 ]
 
 
@@ -89,8 +89,7 @@ async def test_text_that_cannot_be_stored_is_refused_in_the_document_too(api: Ap
         for document in (
             f"{{ leads(filter: {{search: {literal}}}) {{ totalCount }} }}",
             f"{{ location(slug: {literal}) {{ id }} }}",
-            f'mutation {{ createLead(input: {{locationId: "{ours.location_id}", phone: "+12135550101",'
-            f" survey: {{a: {literal}}}}}) {{ lead {{ id }} }} }}",
+            f'mutation {{ createLead(input: {{locationId: "{ours.location_id}", survey: {{a: {literal}}}}}) {{ lead {{ id }} }} }}',
         ):
             assert set((await api.ask(ours.owner, document)).codes) == {"BAD_USER_INPUT"}, document
 

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse
+
+from lead_orchestrator.graphql.mutations import Mutation
+from lead_orchestrator.graphql.queries import Query
+from lead_orchestrator.graphql.schema import schema_sdl
+from lead_orchestrator.tenancy.tokens import Role
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _root_resolvers() -> Iterator[tuple[str, object]]:
+    for root in (Query, Mutation):
+        for field in root.__strawberry_definition__.fields:  # type: ignore[attr-defined]  # the library's own attribute
+            assert field.base_resolver is not None
+            yield f"{root.__name__}.{field.name}", field.base_resolver.wrapped_func
+
+
+LOWEST = {name: getattr(resolver, "lowest_role", None) for name, resolver in _root_resolvers()}
+
+
+@pytest.mark.parametrize("name", LOWEST)
+def test_every_field_of_a_root_declares_who_may_ask(name: str) -> None:
+    assert LOWEST[name] is (Role.VISITOR if name == "Query.viewer" else Role.AGENT)
+
+
+def test_the_committed_schema_is_the_code_s() -> None:
+    assert (ROOT / "schema.graphql").read_text() == schema_sdl()
+
+
+def test_the_schema_reads_as_a_schema() -> None:
+    assert build_schema(schema_sdl()).query_type is not None
+    assert parse(schema_sdl()).definitions
