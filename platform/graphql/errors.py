@@ -29,6 +29,7 @@ CODES = frozenset(
 )
 _LONGEST_MESSAGE = 500
 _INNERMOST_FRAMES = 6
+_OURS = str(PurePath(__file__).parents[1])
 TOO_COMPLEX = "the document is nested too deep to be read: ask in several requests"
 
 
@@ -98,9 +99,10 @@ def _masked(error: GraphQLError, cause: BaseException) -> GraphQLError:
 
 
 def _where(cause: BaseException) -> list[str]:
-    """The innermost frames, without the message: a driver quotes the values it was given."""
-    frames = traceback.extract_tb(cause.__traceback__)[-_INNERMOST_FRAMES:]
-    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    """Our innermost frames and the last one, without the message: a driver quotes the values it was given."""
+    frames = traceback.extract_tb(cause.__traceback__)
+    ours = [frame for frame in frames[:-1] if frame.filename.startswith(_OURS)][-_INNERMOST_FRAMES:]
+    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in [*ours, *frames[-1:]]]
 
 
 def _made(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:

@@ -95,7 +95,10 @@ class Query:
     @strawberry.field
     @requires(Role.AGENT)
     async def location(
-        self, info: Request, id: strawberry.ID | None = None, slug: str | None = None
+        self,
+        info: Request,
+        id: strawberry.ID | None = None,  # noqa: A002 - the contract's name
+        slug: str | None = None,
     ) -> Location | None:
         """By its id or by its slug."""
         if (id is None) == (slug is None):

@@ -201,34 +201,41 @@ class Dispatcher:
         message.decision = decision.decision
         match decision:
             case Send():
-                return await self._intend(session, due, around, decision, facts)
+                return await self._intend(session, due, around, decision, facts, result)
             case Defer():
                 message.due_at = decision.until
                 result.outcomes["DEFERRED"] += 1
             case Suppress():
-                await self._suppress(session, due, ends_touches=decision.ends_touches)
-                result.outcomes[MessageStatus.SUPPRESSED] += 1
+                result.outcomes[await self._suppress(session, due, ends_touches=decision.ends_touches)] += 1
         return None
 
-    async def _suppress(self, session: WriteSession, due: repository.Due, *, ends_touches: bool) -> None:
+    async def _suppress(self, session: WriteSession, due: repository.Due, *, ends_touches: bool) -> MessageStatus:
         message, lead = due.message, due.lead
         paused = message.kind == MessageKind.TOUCH and lead.touches_paused
-        message.status = MessageStatus.CANCELLED if paused else MessageStatus.SUPPRESSED  # `resume` finds the cancelled
+        status = MessageStatus.CANCELLED if paused else MessageStatus.SUPPRESSED  # `resume` finds the cancelled
+        message.status = status
         detail = {"messageId": f"msg_{message.id}", "touch": message.touch_number}
         session.record("message.suppressed", location_id=lead.location_id, lead_id=lead.id, detail=detail)
         is_current_touch = message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment
         if is_current_touch and not ends_touches:
             await self._ledger.after_touch(session, lead, message.touch_number or 0)
+        return status
 
     async def _intend(
-        self, session: WriteSession, due: repository.Due, around: _Surroundings, send: Send, facts: Facts
+        self,
+        session: WriteSession,
+        due: repository.Due,
+        around: _Surroundings,
+        send: Send,
+        facts: Facts,
+        result: Dispatched,
     ) -> _Intent | None:
         message, lead = due.message, due.lead
         try:
             subject, text = self._words(message, lead, around, send.channel)
         except BadInputError as error:
             message.decision = f"Not sent: its template cannot be used ({error.message})"
-            await self._suppress(session, due, ends_touches=False)
+            result.outcomes[await self._suppress(session, due, ends_touches=False)] += 1
             return None
         message.subject, message.body, message.channel = subject, text, send.channel
         message.segments = segments(text)[1] if send.channel is Channel.SMS else None

@@ -155,7 +155,7 @@ class Ledger:
         if message.attempt >= self._policy.most_attempts:
             await self._failed(session, lead, message, code, f"the provider was busy {message.attempt} times ({code})")
             return
-        seconds = max(wanted or 0, 2.0**message.attempt * 2) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        seconds = max(wanted or 0, 2.0**message.attempt * 2) * random.uniform(1, 1.25)  # noqa: S311 - jitter
         message.status, message.lease_until, message.error_code = MessageStatus.SCHEDULED, None, code
         message.due_at = await app_now(session) + timedelta(seconds=min(seconds, self._policy.longest_backoff))
         message.decision = f"Waiting: the provider did not take it ({code}), attempt {message.attempt}"

@@ -117,7 +117,6 @@ TABLES: dict[str, TablePolicy] = {
     ),
     "users": TablePolicy(
         "tenant",
-        platform=("SELECT", "INSERT", "UPDATE"),
         lookup=("SELECT (tenant_id, id, email, active, generation, generation_raised_at)",),
         why="a person may serve several locations: users.location_ids lists them",
     ),

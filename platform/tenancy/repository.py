@@ -24,7 +24,9 @@ __all__ = [
     "location",
     "location_by_slug",
     "locations_by_id",
+    "lock_onboarding",
     "mark_replayed",
+    "release_moved_locations",
     "replace_hours",
     "tenant",
     "tenant_by_slug",
@@ -75,6 +77,26 @@ async def upsert_tenant(session: PlatformSession, slug: str, values: Mapping[str
     made = (await session.execute(insert(Tenant).values(slug=slug, **values).returning(Tenant.id))).scalar_one()
     await session.execute(text("INSERT INTO tenant_heads (tenant_id) VALUES (:id)"), {"id": made})
     return made, True
+
+
+async def lock_onboarding(session: PlatformSession, slug: str) -> None:
+    """Two onboardings of one slug take turns."""
+    key = f"onboarding:{slug}"
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
+async def release_moved_locations(session: PlatformSession, tenant_id: UUID, wanted: Mapping[str, str | None]) -> None:
+    """Free the ShopMonkey locations that `wanted` (by slug) gives to another location of the tenant, or takes away."""
+    held = Location.shopmonkey_location_id
+    rows = await session.scalars(select(Location).where(Location.tenant_id == tenant_id, held.is_not(None)))
+    for row in list(rows):
+        key = row.shopmonkey_location_id
+        moved = key in wanted.values() and wanted.get(row.slug) != key
+        if moved or (row.slug in wanted and wanted[row.slug] != key):
+            row.shopmonkey_location_id = None
+            drop = text("DELETE FROM routes WHERE kind = 'shopmonkey_location' AND key = :key AND tenant_id = :tenant")
+            await session.execute(drop, {"key": key, "tenant": tenant_id})
+    await session.flush()
 
 
 async def upsert_location(session: PlatformSession, tenant_id: UUID, slug: str, values: Mapping[str, object]) -> UUID:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from graphql import build_schema, parse
+from strawberry.types import get_object_definition
 
 from lead_orchestrator.graphql.mutations import Mutation
 from lead_orchestrator.graphql.queries import Query
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _root_resolvers() -> Iterator[tuple[str, object]]:
     for root in (Query, Mutation):
-        for field in root.__strawberry_definition__.fields:  # type: ignore[attr-defined]  # the library's own attribute
+        for field in get_object_definition(root, strict=True).fields:
             assert field.base_resolver is not None
             yield f"{root.__name__}.{field.name}", field.base_resolver.wrapped_func
 

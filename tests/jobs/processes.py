@@ -20,6 +20,7 @@ __all__ = ["Nursery", "environment", "installed_worker", "nursery"]
 _NURSERY = """
 import os, signal, sys
 from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.log import configure_logging
 from lead_orchestrator.settings import load_settings
 import twilio.rest.api.v2010.account.message
 import sendgrid.helpers.mail
@@ -30,6 +31,8 @@ while sys.stdin.readline():
     child = os.fork()
     if not child:
         os.close(0)
+        os.dup2(2, 1)
+        configure_logging(settings.log_level)
         create_worker(settings).run()
         os._exit(0)
     children.append(child)
@@ -83,7 +86,7 @@ async def nursery(settings: Settings, log: Path, **changes: str) -> AsyncIterato
     assert process.stdout is not None
     try:
         ready = await process.stdout.readline()
-        assert ready == b"ready\n", log.read_text()
+        assert ready == b"ready\n", f"see {log}"
         yield Nursery(process)
     finally:
         process.stdin.close()

@@ -60,9 +60,9 @@ async def first_touches(stack: Stack) -> Counter[str]:
 async def test_killed_workers_and_a_forgetful_queue_lose_nothing_and_send_nothing_twice(
     stack: Stack, cluster: Cluster, tmp_path: Path
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    seed = random.randrange(10**6)  # noqa: S311 - when to kill is no secret
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    chance = random.Random(seed)  # noqa: S311 - likewise
     await stack.fault("twilio", "accept_then_drop", probability=0.3, match="POST")
     await stack.fault("twilio", "delay", probability=0.3, seconds=0.3, when="before", match="POST")
     await stack.fault("twilio", "delay", probability=0.2, seconds=0.3, when="after", match="POST")
@@ -145,7 +145,6 @@ async def test_a_worker_outlives_its_queue(stack: Stack, cluster: Cluster, tmp_p
         await relay.mend()
         await until(lambda: heard(meanwhile))
 
-    assert Counter(stack.texts())[stack.texts(meanwhile)[0]] >= 1
     assert len(stack.texts(before)) == len(stack.texts(meanwhile)) == 1
 
 

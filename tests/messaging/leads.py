@@ -13,7 +13,7 @@ from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.factories import phone_number
 from tests.stack import Stack
 
-__all__ = ["AGREED", "change", "lead_row", "make_lead", "made_message", "touches", "until"]
+__all__ = ["AGREED", "change", "lead_row", "made_message", "make_lead", "touches", "until"]
 
 AGREED = (ConsentGiven(Channel.SMS, True, "tests"), ConsentGiven(Channel.EMAIL, True, "tests"))
 
@@ -74,5 +74,5 @@ async def change(stack: Stack, lead_id: UUID, work: Callable[[WriteSession, Lead
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
     """Wait for the condition, at most so long."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process or in the database
             await asyncio.sleep(0.03)

@@ -14,6 +14,7 @@ from lead_orchestrator.tenancy.audit import SERVER_VERSION, Finding, audit_isola
 from lead_orchestrator.tenancy.audit.expressions import tree_of
 from lead_orchestrator.tenancy.audit.rules import RULES
 from lead_orchestrator.tenancy.audit.versions import open_holes
+from lead_orchestrator.tenancy.policies import TABLES
 from tests.database import Cluster
 
 TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
@@ -331,6 +332,12 @@ async def test_a_fault_is_found(admin: AsyncEngine, rule: str, named: str, state
 
 async def test_the_faults_leave_no_trace(admin: AsyncEngine) -> None:
     assert await _audit_with(admin) == []
+
+
+def test_four_tables_belong_to_no_tenant() -> None:
+    without = {name for name, rule in TABLES.items() if rule.scope == "platform"}
+
+    assert without == {"tenants", "routes", "platform_users", "unrouted_webhooks"}
 
 
 def test_every_rule_is_proved_by_a_fault() -> None:

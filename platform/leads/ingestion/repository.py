@@ -32,9 +32,13 @@ __all__ = [
     "real_now",
     "reopen",
     "shopmonkey_locations",
+    "sibling_orders",
     "store",
     "unheard_orders",
 ]
+
+
+_MOST_SIBLINGS = 5
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,29 @@ async def open_orders_besides(session: ReadSession, order: LeadOrder) -> bool:
         LeadOrder.state.in_(["QUOTE", "BOOKED"]),
     )
     return await session.scalar(statement.limit(1)) is not None
+
+
+async def sibling_orders(
+    session: ReadSession, location_id: UUID, order_id: str, phone: str | None, email: str | None
+) -> list[str]:
+    """The open orders, besides this one, of the enrolment that a person's lead is in; read without a lock."""
+    same = [Lead.phone == phone] if phone else []
+    same += [Lead.email == email] if email else []
+    statement = (
+        select(LeadOrder.order_id)
+        .join(Lead, (Lead.tenant_id == LeadOrder.tenant_id) & (Lead.id == LeadOrder.lead_id))
+        .where(
+            LeadOrder.tenant_id == session.scope.tenant_id,
+            Lead.location_id == location_id,
+            or_(*same),
+            LeadOrder.enrolment == Lead.enrolment,
+            LeadOrder.order_id != order_id,
+            LeadOrder.state.in_(["QUOTE", "BOOKED"]),
+        )
+        .order_by(LeadOrder.created_at.desc())
+        .limit(_MOST_SIBLINGS)
+    )
+    return list(await session.scalars(statement)) if same else []
 
 
 async def config(session: ReadSession) -> CrmConfig | None:

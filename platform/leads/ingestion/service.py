@@ -119,8 +119,11 @@ class Ingestion:
         self, scope: Scope, event: repository.ClaimedEvent, key: str, rules: LeadRules
     ) -> Processed | None:
         since = event.claimed_at
+        siblings: dict[str, Order | None] = {}
         for _ in range(_MOST_REFETCHES):
             truth = await self._fetch(key, event.external_id)
+            for order_id in siblings:
+                siblings[order_id] = await self._shopmonkey.get_order(key, order_id)
             if truth.lacks_customer and event.attempts < _PATIENCE:
                 return await self._try_later(scope, event, "ShopMonkey does not show its customer yet", None)
             async with self._tenancy.write(scope) as session:
@@ -129,6 +132,12 @@ class Ingestion:
                     return None
                 # Another event of this order was applied after we fetched: what we hold may be older than what is stored.
                 if not await repository.processed_since(session, event.external_id, since, event.id):
+                    unseen = await self._siblings(session, truth, rules) - siblings.keys()
+                    if unseen:
+                        siblings |= dict.fromkeys(unseen)
+                        continue
+                    for order_id, order in siblings.items():
+                        await self._catch_up(session, order_id, order)
                     result = await self._apply(session, event, truth, rules)
                     await repository.finish(session, event.id, result.status, result.outcome)
                     return result
@@ -144,6 +153,24 @@ class Ingestion:
             _maybe(self._shopmonkey.get_vehicle, key, order.vehicle_id),
         )
         return _Truth(order, customer, vehicle)
+
+    async def _siblings(self, session: WriteSession, truth: _Truth, rules: LeadRules) -> set[str]:
+        """The person's other orders: whether a new quote joins them or opens a new enrolment depends on what they are now,
+        not on which of the events came first."""
+        order = truth.order
+        if order is None or unmet(order, rules) or await leads_repository.get_order(session, order.id):
+            return set()
+        location = await repository.location_by_shopmonkey_id(session, order.location_id or "")
+        if location is None:
+            return set()
+        asked = _enquiry(location.id, LeadSource.SHOPMONKEY_WEBHOOK, order, truth)
+        return set(await repository.sibling_orders(session, location.id, order.id, asked.phone, asked.email))
+
+    async def _catch_up(self, session: WriteSession, order_id: str, order: Order | None) -> None:
+        await leads_repository.lock_names(session, [f"order:{order_id}"])
+        known = await leads_repository.get_order(session, order_id)
+        if known is not None:
+            await self._moved(session, known, order)
 
     async def _apply(
         self, session: WriteSession, event: repository.ClaimedEvent, truth: _Truth, rules: LeadRules
