@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -134,7 +134,7 @@ class Stack:
         """Wind the product's clock to `wall` in `zone`, `days` from today there."""
         today = datetime.now(ZoneInfo(zone)).date() + timedelta(days=days)
         target = datetime.combine(today, wall, ZoneInfo(zone))
-        await self._set_offset(target - datetime.now(ZoneInfo(zone)))
+        await self._set_offset(target.astimezone(UTC) - datetime.now(UTC))
         return target
 
     async def wind(self, by: timedelta) -> None:

@@ -138,7 +138,7 @@ class Lead(Node):
 
     @strawberry.field
     async def next_touch(self, info: Request) -> PlannedTouch | None:
-        touch = (await info.context.run(repository.next_touches, [self.key])).get(self.key)
+        touch = await info.context.loaders.next_touches.load(self.key)
         return await _planned(info, touch) if touch else None
 
     @strawberry.field

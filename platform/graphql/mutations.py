@@ -16,7 +16,7 @@ from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
 from lead_orchestrator.leads.addresses import checked_email, checked_phone, checked_zone
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, locked
+from lead_orchestrator.leads.service import ConsentGiven, Enquiry, locked, locked_person
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import WriteSession
 
@@ -129,7 +129,7 @@ class Mutation:
         """On one channel, or on all."""
 
         async def work(session: WriteSession) -> models.Lead:
-            lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
+            lead = await locked_person(session, decode(Kind.LEAD, lead_id, field="leadId"))
             _check_has_address(lead, channel)
             why = _text(reason, "reason", LONGEST_REASON) or "Asked for by staff"
             await info.context.services.leads.opt_out(session, lead, [channel] if channel else None, why)

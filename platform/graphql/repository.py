@@ -263,15 +263,15 @@ def _lead_terms(session: ReadSession, query: LeadQuery) -> Iterable[ColumnElemen
         yield _lead_search(query.search.strip())
 
 
-_FEWEST_DIGITS = 3
-_PHONE_CHARACTERS = frozenset("0123456789 +-().")
+FEWEST_DIGITS = 3
+PHONE_CHARACTERS = frozenset("0123456789 +-().")
 
 
 def _lead_search(words: str) -> ColumnElement[bool]:
     name = func.concat_ws(" ", Lead.first_name, Lead.last_name)
     found = [name.icontains(words, autoescape=True), Lead.email.icontains(words, autoescape=True)]
     digits = "".join(char for char in words if char.isdecimal())
-    if len(digits) >= _FEWEST_DIGITS and set(words) <= _PHONE_CHARACTERS:
+    if len(digits) >= FEWEST_DIGITS and set(words) <= PHONE_CHARACTERS:
         found.append(Lead.phone.contains(digits, autoescape=True))
     return or_(*found)
 

@@ -25,7 +25,7 @@ from lead_orchestrator.leads.models import (
 from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["AddressHasher", "ConsentGiven", "Enquiry", "Leads", "Received", "end_touches"]
+__all__ = ["AddressHasher", "ConsentGiven", "Enquiry", "Leads", "Received", "end_touches", "locked", "locked_person"]
 
 _ALL_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)
 
@@ -173,7 +173,10 @@ class Leads:
         _became(session, lead, "touches.resumed", None)
 
     async def opt_out(self, session: WriteSession, lead: Lead, channels: Iterable[Channel] | None, reason: str) -> None:
-        """Never write to this person's addresses on `channels` (None: on all) again, whichever lead they belong to."""
+        """Never write to this person's addresses on `channels` (None: on all) again, whichever lead they belong to.
+
+        The lead is locked with `locked_person`, else two opt-outs of one address may wait for each other.
+        """
         wanted = tuple(channels) if channels is not None else _ALL_CHANNELS
         now = await app_now(session)
         hashes = self._hashes(session, lead, wanted)
@@ -259,6 +262,18 @@ async def locked(session: WriteSession, lead_id: UUID) -> Lead:
     if lead is None:
         raise NotFoundError(f"there is no lead lead_{lead_id}")
     return lead
+
+
+async def locked_person(session: WriteSession, lead_id: UUID) -> Lead:
+    """As `locked`, with every lead of the same addresses, in one order: for an opt-out, which changes them all.
+
+    Raises:
+        NotFoundError: there is none in this scope.
+    """
+    lead = await repository.get(session, lead_id)
+    if lead is not None:
+        await repository.with_address(session, lead.phone, lead.email)
+    return await locked(session, lead_id)
 
 
 def _new_lead(session: WriteSession, enquiry: Enquiry, now: datetime) -> Lead:

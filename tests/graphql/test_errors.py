@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 import httpx
 import pytest
 from graphql import GraphQLError
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import BadInputError, RateLimitedError, UnavailableError
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.errors import CODES, presented
@@ -87,29 +84,6 @@ async def test_a_commit_that_fails_is_not_answered_as_done(
 
     assert (failed.data, failed.codes) == (None, ["INTERNAL"])
     assert after.ok["lead"]["firstName"] == "Ada"
-
-
-async def test_a_client_that_hangs_up_leaves_no_transaction_open(api: Api, engines: Engines, ours: Franchise) -> None:
-    body = json.dumps(
-        {"query": "{ leads { edges { node { name messages { totalCount } timeline { totalCount } } } } }"}
-    )
-    headers = {"content-type": "application/json", "authorization": f"Bearer {ours.owner}"}
-
-    async def hang_up(after: float) -> None:
-        with suppress(httpx.TimeoutException):
-            await api.http.post("/graphql", content=body, headers=headers, timeout=after)
-
-    await asyncio.gather(*(hang_up(0.001 * number) for number in range(1, 40)))
-
-    await api.ask(ours.owner, "{ tenant { slug } }")
-    async with engines.platform.connect() as connection:
-        deadline = asyncio.get_running_loop().time() + 5
-        statement = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = current_database()"
-        )
-        while await connection.scalar(statement):
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.02)
 
 
 async def test_a_bell_that_fails_loses_nothing(tenancy: Tenancy, secret_box: SecretBox) -> None:

@@ -5,11 +5,14 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import text
+
 from lead_orchestrator.integrations.providers import Accepted, ProviderUnknown
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
-from tests.messaging.leads import lead_row, made_message, make_lead, touches, until
-from tests.stack import Stack
+from tests.database import Cluster, TestDatabase
+from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
+from tests.stack import Stack, open_stack
 
 
 async def dispatch(stack: Stack) -> dict[str, int]:
@@ -26,9 +29,9 @@ async def work(stack: Stack) -> None:
     await dispatch(stack)
 
 
-async def until_status(stack: Stack, lead: Lead, status: str) -> dict[str, Any]:
+async def until_status(stack: Stack, lead: Lead, status: str, *, sending: bool = True) -> dict[str, Any]:
     async def reached() -> bool:
-        await work(stack)
+        await (work(stack) if sending else stack.services.resolver.resolve(stack.tenant_id))
         return bool((await first(stack, lead))["status"] == status)
 
     await until(reached)
@@ -79,26 +82,26 @@ async def test_a_request_that_never_arrived_is_sent_again_once_after_the_settle_
     assert again["started_at"] - lost["started_at"] >= timedelta(seconds=1)  # the settle time
 
 
-async def test_twilios_word_of_before_the_settle_time_is_not_believed(stack: Stack) -> None:
-    """The question is asked early and answered late: what was absent then may be there now."""
-    lead = await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=2.5, when="before", match="POST", count=1)
-    sending = asyncio.create_task(dispatch(stack))  # the call gives up after a second, the text is taken after 2.5
+async def test_twilios_word_of_before_the_settle_time_is_not_believed(
+    fresh_database: TestDatabase, cluster: Cluster
+) -> None:
+    """Asked at 3 s, taken at 3.5 s, settled at 4 s, answered at 4.5 s: what was absent is there now."""
+    async with open_stack(fresh_database, cluster.redis_url, unknown_settle_seconds=3) as stack:
+        lead = await make_lead(stack)
+        await stack.fault("twilio", "delay", seconds=3.5, when="before", match="POST", count=1)
+        await stack.fault("twilio", "delay", seconds=1.5, when="after", match="GET", count=1)
+        assert await dispatch(stack) == {"UNKNOWN": 1}  # the call gave up after a second
+        await until(lambda: due_for_a_check(stack))
 
-    assert await sending == {"UNKNOWN": 1}
-    await stack.rows("SELECT 1")
-    await stack.fault("twilio", "delay", seconds=1.5, when="after", match="GET", count=1)
-    await until(lambda: due_for_a_check(stack))
-    await stack.services.resolver.resolve(stack.tenant_id)
-    await until_status(stack, lead, "SENT")
+        assert await stack.services.resolver.resolve(stack.tenant_id) == 0
+        assert len(stack.texts(lead.phone)) == 1
+        await until_status(stack, lead, "SENT")
 
     assert len(stack.texts(lead.phone)) == 1
 
 
 async def due_for_a_check(stack: Stack) -> bool:
-    return bool(
-        await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' AND lease_until <= now()")
-    )
+    return bool(await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' AND lease_until <= now()"))
 
 
 async def test_the_settle_time_begins_when_the_last_call_may_have_ended(stack: Stack) -> None:
@@ -118,14 +121,14 @@ async def died(stack: Stack, lead: Lead) -> None:
     await stack.fault("twilio", "error_429", count=1)
     await dispatch(stack)
     async with stack.services.tenancy.write(stack.scope) as session:
-        from sqlalchemy import text  # noqa: PLC0415
-
         await session.execute(
             text("UPDATE scheduled_messages SET status = 'SENDING', lease_until = now() WHERE lead_id = :id"),
             {"id": lead.id},
         )
         await session.execute(
-            text("UPDATE message_logs SET status = 'SENDING', finished_at = NULL, started_at = now() WHERE lead_id = :id"),
+            text(
+                "UPDATE message_logs SET status = 'SENDING', finished_at = NULL, started_at = now() WHERE lead_id = :id"
+            ),
             {"id": lead.id},
         )
 
@@ -160,7 +163,9 @@ async def test_the_same_words_to_the_same_number_of_another_message_are_not_take
 
     async def settled() -> bool:
         await work(stack)
-        return not await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' OR kind = 'REPLY' AND status = 'SCHEDULED'")
+        return not await stack.rows(
+            "SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' OR kind = 'REPLY' AND status = 'SCHEDULED'"
+        )
 
     await until(settled)
 
@@ -221,11 +226,7 @@ async def test_a_late_acceptance_stops_the_resend(stack: Stack) -> None:
     await dispatch(stack)
     row = await first(stack, lead)
 
-    async def given_up() -> bool:
-        await stack.services.resolver.resolve(stack.tenant_id)
-        return bool((await first(stack, lead))["status"] == "SCHEDULED")
-
-    await until(given_up)
+    await until_status(stack, lead, "SCHEDULED", sending=False)
     assert await record(stack, lead, row, Accepted("SMlate", "queued", 1)) == "SENT"
     assert await dispatch(stack) == {}
 
@@ -237,13 +238,18 @@ async def test_a_result_of_an_earlier_attempt_is_not_written_over_a_later_one(st
     await stack.fault("twilio", "drop", count=1, match="POST")
     await dispatch(stack)
     row = await first(stack, lead)
-    await until_status(stack, lead, "SENT")
+    await stack.fault("twilio", "delay", seconds=0.7, count=1, match="POST")
+    await until_status(stack, lead, "SCHEDULED", sending=False)
+    sending = asyncio.create_task(dispatch(stack))
+    await until_status(stack, lead, "SENDING", sending=False)
     before = await first(stack, lead)
 
     for outcome in (Accepted("SMlate", "queued", 1), ProviderUnknown("late"), None):
         assert await record(stack, lead, row, outcome) is None
 
     assert await first(stack, lead) == before
+    assert await sending == {"SENT": 1}
+    assert len(stack.texts(lead.phone)) == 1
 
 
 async def record(stack: Stack, lead: Lead, row: dict[str, Any], outcome: Accepted | ProviderUnknown | None) -> Any:
@@ -275,5 +281,10 @@ async def test_an_opt_out_meanwhile_keeps_a_lost_message_from_being_sent_again(s
     lead = await make_lead(stack, email=None)
     await stack.fault("twilio", "drop", count=1, match="POST")
     await dispatch(stack)
-    async with stack.services.tenancy.write(stack.scope) as session:
-        held = await stack.services.leads.receive  # placeholder
+    await change(
+        stack, lead.id, lambda session, held: stack.services.leads.opt_out(session, held, None, "Asked us to stop")
+    )
+
+    await until_status(stack, lead, "SUPPRESSED")
+
+    assert stack.texts() == []

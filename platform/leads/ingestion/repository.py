@@ -181,6 +181,8 @@ async def sibling_orders(
     """The open orders, besides this one, of the enrolment that a person's lead is in; read without a lock."""
     same = [Lead.phone == phone] if phone else []
     same += [Lead.email == email] if email else []
+    if not same:
+        return []
     statement = (
         select(LeadOrder.order_id)
         .join(Lead, (Lead.tenant_id == LeadOrder.tenant_id) & (Lead.id == LeadOrder.lead_id))
@@ -195,7 +197,7 @@ async def sibling_orders(
         .order_by(LeadOrder.created_at.desc())
         .limit(_MOST_SIBLINGS)
     )
-    return list(await session.scalars(statement)) if same else []
+    return list(await session.scalars(statement))
 
 
 async def config(session: ReadSession) -> CrmConfig | None:

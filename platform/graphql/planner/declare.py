@@ -1,0 +1,135 @@
+"""How a type's fields map to SQL: each kind of field is one small class, and a type is a mapping of names to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, FromClause
+
+from lead_orchestrator.tenancy.tokens import Role
+
+__all__ = [
+    "Arguments",
+    "Bind",
+    "Connection",
+    "Entity",
+    "Field",
+    "Inside",
+    "Leaf",
+    "Many",
+    "One",
+    "Paging",
+    "Read",
+    "Root",
+    "Row",
+]
+
+Row: TypeAlias = FromClause
+"""A row in reach: its columns are `row.c.name`."""
+
+Bind: TypeAlias = Callable[[str], ColumnElement[Any]]
+"""A parameter of the statement, by its name among the values an argument reader gave."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a field's arguments come to: `shape` is all that changes the statement's text, `values` fill its parameters."""
+
+    shape: Hashable
+    values: Mapping[str, Any]
+
+
+Read: TypeAlias = Callable[[Mapping[str, Any]], Arguments]
+"""Reads a field's coerced arguments; raises BadInputError, which the ordinary executor then reports."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A scalar or an enum: an expression over the row."""
+
+    value: Callable[[Row], Any]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """An object made of the row that has it; null where `present` does not hold."""
+
+    type_name: str
+    fields: Mapping[str, Field]
+    present: Callable[[Row], ColumnElement[bool]] | None = None
+
+
+@dataclass(frozen=True)
+class One:
+    """Another row, or null: the first by `order` of those for which `on(parent, child)` holds."""
+
+    entity: str
+    on: Callable[[Row, Row], ColumnElement[bool]]
+    order: Callable[[Row], Sequence[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Many:
+    """A whole list, short by its nature."""
+
+    entity: str
+    on: Callable[[Row, Row], ColumnElement[bool]]
+    order: Callable[[Row], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Pages by keyset; `terms`, `after`, `order` and `cursor` see the shape that `read` found, and the parameters.
+
+    `read` gives the values `first` and `limit` (one more), and those that the other three bind.
+    """
+
+    read: Read
+    order: Callable[[Row, Any], Sequence[Any]]
+    cursor: Callable[[Row, Any], ColumnElement[str]]
+    after: Callable[[Row, Any, Bind], ColumnElement[bool] | None]
+    starts_after: Callable[[Any], bool]
+    terms: Callable[[Row, Any, Bind], Sequence[ColumnElement[bool]]] = lambda _row, _shape, _bind: ()
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A Relay connection; `on` ties it to its parent, None for a root."""
+
+    entity: str
+    paging: Paging
+    on: Callable[[Row, Row], ColumnElement[bool]] | None = None
+
+
+Field: TypeAlias = Leaf | Inside | One | Many | Connection
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A type with rows of its own. `source()` makes a new alias of them, with tenant_id among its columns.
+
+    `location` is the column that limited callers are restricted by, `interfaces` the abstract types it belongs to.
+    """
+
+    name: str
+    source: Callable[[], Row]
+    fields: Mapping[str, Field]
+    location: str | None = None
+    interfaces: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root field answered by SQL, for `lowest` and above: a connection, or one row by its arguments.
+
+    `by(row, shape, bind)` finds the row; `entity_of(shape)` names its type, None for a null answer.
+    """
+
+    lowest: Role
+    connection: Connection | None = None
+    read: Read | None = None
+    entity_of: Callable[[Any], str | None] | None = None
+    by: Callable[[Row, Any, Bind], ColumnElement[bool]] | None = None
+    entities: frozenset[str] = field(default_factory=frozenset)

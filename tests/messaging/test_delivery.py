@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials
+from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, senders
+
+ACCOUNT = Account(
+    TwilioCredentials("AC" + "0" * 32, SecretStr("hidden-token")),
+    "+13105550100",
+    None,
+    "SG.hidden-key",
+    "quotes@example.com",
+    "Sun Shade",
+)
+MESSAGE = UUID(int=7)
+
+
+class Wire:
+    """Answers as both providers do and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if request.url.path.endswith("Messages.json"):
+            return httpx.Response(201, json={"sid": "SM1", "status": "queued", "num_segments": "1"})
+        return httpx.Response(202, headers={"X-Message-Id": "mail-1"})
+
+    @property
+    def form(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(self.requests[-1].content.decode()).items()}
+
+
+async def deliver(letter: Letter, account: Account = ACCOUNT) -> Wire:
+    wire = Wire()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(wire)) as http:
+        delivery = Delivery(TwilioClient(http, "http://twilio.test"), SendGridClient(http, "http://mail.test"))
+        await delivery.send(account, letter, timeout=1)
+    return wire
+
+
+def letter(channel: Channel, text: str = "Hello", expires_in: timedelta = timedelta(hours=3)) -> Letter:
+    address = "+12135550101" if channel is Channel.SMS else "ada@example.com"
+    return Letter(MESSAGE, 2, channel, address, "Your quote", text, "https://example.com/u/token", expires_in)
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "validity"),
+    [(timedelta(hours=3), 10_800), (timedelta(hours=13), 36_000), (timedelta(seconds=5), 60)],
+)
+async def test_a_text_is_not_delivered_after_the_contact_hours(expires_in: timedelta, validity: int) -> None:
+    wire = await deliver(letter(Channel.SMS, expires_in=expires_in))
+
+    assert wire.form == {
+        "To": "+12135550101",
+        "From": "+13105550100",
+        "Body": "Hello",
+        "ValidityPeriod": str(validity),
+    }
+
+
+async def test_a_messaging_service_picks_the_number_itself() -> None:
+    account = Account(ACCOUNT.twilio, "+13105550100", "MG1", None, None, None)
+
+    wire = await deliver(letter(Channel.SMS), account)
+
+    assert wire.form["MessagingServiceSid"] == "MG1"
+    assert "From" not in wire.form
+
+
+async def test_a_mail_has_text_and_html_and_says_how_to_unsubscribe() -> None:
+    wire = await deliver(letter(Channel.EMAIL, "One & two\nthree\n\nfour <five>"))
+
+    mail = json.loads(wire.requests[0].content)
+    assert mail["content"] == [
+        {"type": "text/plain", "value": "One & two\nthree\n\nfour <five>"},
+        {"type": "text/html", "value": "<p>One &amp; two<br>three</p><p>four &lt;five&gt;</p>"},
+    ]
+    assert mail["headers"] == {
+        "List-Unsubscribe": "<https://example.com/u/token>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    assert mail["custom_args"] == {"message_id": str(MESSAGE), "attempt": "2"}
+    assert mail["from"] == {"email": "quotes@example.com", "name": "Sun Shade"}
+
+
+def test_only_whole_accounts_can_send() -> None:
+    assert senders(ACCOUNT) == {Channel.SMS, Channel.EMAIL}
+    assert senders(Account(None, "+13105550100", None, None, "quotes@example.com", None)) == set()
+    assert senders(Account(ACCOUNT.twilio, None, None, "SG.key", None, None)) == set()
+
+
+def test_neither_secrets_nor_people_show_in_logs() -> None:
+    shown = repr(ACCOUNT) + repr(letter(Channel.SMS, "private words"))
+
+    for hidden in ("hidden-token", "hidden-key", "+12135550101", "private words", "/u/token"):
+        assert hidden not in shown
