@@ -7,9 +7,9 @@ ARGS ?=
 WORKERS ?= 2
 export PYTHON
 
-CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright'
+CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright' 'lead-orchestrator audit isolation --fresh'
 
-.PHONY: help venv demo test check fmt migrate bench chaos schema lock clean
+.PHONY: help venv demo test check fmt migrate bench schema lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,9 +38,6 @@ migrate: venv ## bring the database up to date (ARGS=--bootstrap creates the rol
 
 bench: venv ## run every benchmark and print tables
 	@exec $(BIN)/lead-orchestrator bench all $(ARGS)
-
-chaos: venv ## run every chaos test and print tables
-	@exec $(BIN)/lead-orchestrator chaos all $(ARGS)
 
 schema: venv ## write schema.graphql from the code
 	@$(BIN)/python -m tools.lints --write-schema

@@ -35,7 +35,7 @@ from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.leads.ingestion.replay import replay_unrouted
-from lead_orchestrator.local import database_urls, local_services
+from lead_orchestrator.local import NOTHING_GIVEN, database_urls, local_services
 from lead_orchestrator.log import configure_logging
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
@@ -115,11 +115,10 @@ def _with_services(work: Callable[[Services], Awaitable[T]]) -> T:
 
 def _with_fresh_services(work: Callable[[Services], Awaitable[T]]) -> T:
     """As `_with_services`, on a database made by the migrations for this one call."""
-    nothing = dict.fromkeys(("database_url", "database_visitor_url", "database_platform_url", "redis_url"))
 
     async def run() -> T:
         with tempfile.TemporaryDirectory(prefix="lead-fresh-") as folder:
-            bare = _settings().model_copy(update=nothing)
+            bare = _settings().model_copy(update=NOTHING_GIVEN)
             async with (
                 local_services(bare, folder=Path(folder), ephemeral=True) as settings,
                 open_services(settings) as services,

@@ -19,13 +19,21 @@ from lead_orchestrator.tenancy.roles import DatabaseUrls, bootstrap, upgrade
 from lead_orchestrator.tenancy.secrets import generate_key
 from lead_orchestrator.tenancy.tokens import generate_private_key
 
-__all__ = ["LOCAL", "database_urls", "local_services"]
+__all__ = ["LOCAL", "NOTHING_GIVEN", "database_urls", "local_services"]
 
 _log = get_logger(__name__)
 
 LOCAL = Path(".local")
 DATABASE = "lead_orchestrator"
 _URLS = ("database_url", "database_visitor_url", "database_platform_url", "database_owner_url")
+NOTHING_GIVEN: dict[str, None] = {
+    "database_url": None,
+    "database_visitor_url": None,
+    "database_platform_url": None,
+    "redis_url": None,
+}
+"""An update of settings that makes `local_services` start servers of its own."""
+
 _ROLES = {
     "database_owner_url": "lead_owner",
     "database_url": "lead_app",

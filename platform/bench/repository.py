@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.db import database_url
@@ -42,7 +42,8 @@ async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, 
 async def explain_claim(session: WriteSession, limit: int) -> list[str]:
     """The indexes that the claim's plan uses, as the application's role sees it."""
     statement = claim_statement(session, limit).compile(
-        dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+        dialect=PGDialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+        compile_kwargs={"literal_binds": True},
     )
     plan = await session.scalar(text(f"EXPLAIN (FORMAT JSON) {statement}".replace(":", r"\:")))
     return sorted(set(_indexes(plan if isinstance(plan, list) else json.loads(str(plan)))))

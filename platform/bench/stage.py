@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe
-from lead_orchestrator.local import local_services
+from lead_orchestrator.local import NOTHING_GIVEN, local_services
 from lead_orchestrator.sandbox.seed import SUN_SHADE, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services
@@ -43,9 +43,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(settings: Settings, *, product_url: str | None = None) -> AsyncIterator[Stage]:
     """Everything of its own: what DATABASE_URL names is never filled with a benchmark's rows."""
-    bare = settings.model_copy(
-        update=dict.fromkeys(("database_url", "database_visitor_url", "database_platform_url", "redis_url"))
-    )
+    bare = settings.model_copy(update=NOTHING_GIVEN)
     with tempfile.TemporaryDirectory(prefix="lead-bench-") as folder:
         async with (
             local_services(bare, folder=Path(folder), ephemeral=True) as made,

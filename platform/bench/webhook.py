@@ -25,7 +25,11 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
     count = _QUICK_QUOTES if quick else _QUOTES
     listener = listen("127.0.0.1", 0)
     api = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with open_stage(settings, product_url=api) as stage, run_worker(stage.settings), run_api(stage.settings, listener):
+    async with (
+        open_stage(settings, product_url=api) as stage,
+        run_worker(stage.settings),
+        run_api(stage.settings, listener),
+    ):
         placed = await _quotes(stage, count)
         texts = await _texts(stage, placed)
     return {

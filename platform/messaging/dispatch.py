@@ -291,22 +291,23 @@ class Dispatcher:
 
     async def _record(self, scope: Scope, account: Account, intent: _Intent, outcome: Outcome) -> MessageStatus | None:
         """Write the outcome, again if the database was away for a moment: what is not written must be asked about."""
-        letter = intent.letter
-        for pause in (*_RECORD_PAUSES, None):
+        for pause in _RECORD_PAUSES:
             try:
-                async with self._tenancy.write(scope) as session:
-                    status = await self._ledger.record(
-                        session, intent.lead_id, letter.message_id, letter.attempt, outcome
-                    )
-                    if status == MessageStatus.SENT and letter.channel in account.refused:
-                        await repository.refuse_channel(session, letter.channel, None)
-                    return status
+                return await self._write(scope, account, intent, outcome)
+            except IntegrityError:
+                raise
             except (DBAPIError, OSError) as error:
-                if pause is None or isinstance(error, IntegrityError):
-                    raise
-                _log.warning("record_failed", message_id=str(letter.message_id), reason=type(error).__name__)
+                _log.warning("record_failed", message_id=str(intent.letter.message_id), reason=type(error).__name__)
                 await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+        return await self._write(scope, account, intent, outcome)
+
+    async def _write(self, scope: Scope, account: Account, intent: _Intent, outcome: Outcome) -> MessageStatus | None:
+        letter = intent.letter
+        async with self._tenancy.write(scope) as session:
+            status = await self._ledger.record(session, intent.lead_id, letter.message_id, letter.attempt, outcome)
+            if status == MessageStatus.SENT and letter.channel in account.refused:
+                await repository.refuse_channel(session, letter.channel, None)
+        return status
 
     async def _call(self, account: Account, letter: Letter, claimed_at: float) -> Outcome:
         if time.monotonic() - claimed_at > self._policy.call:

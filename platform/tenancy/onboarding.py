@@ -59,10 +59,10 @@ class NewLocation(_Part):
     name: str = Field(min_length=1, max_length=200)
     slug: str = Field(pattern=_SLUG)
     timezone: Annotated[str, BeforeValidator(_zone)]
-    shopmonkey_location_id: str | None = Field(None, min_length=1, max_length=200)
-    phone: str | None = Field(None, pattern=_PHONE)
+    shopmonkey_location_id: str | None = Field(default=None, min_length=1, max_length=200)
+    phone: str | None = Field(default=None, pattern=_PHONE)
     address: str | None = None
-    bays: int = Field(1, ge=1, le=100)
+    bays: int = Field(default=1, ge=1, le=100)
     hours: tuple[Hours, ...] = ()
 
     @model_validator(mode="after")
@@ -83,12 +83,12 @@ class Crm(_Part):
 
 
 class Messaging(_Part):
-    twilio_account_sid: str | None = Field(None, pattern="^AC[0-9a-zA-Z]{32}$")
+    twilio_account_sid: str | None = Field(default=None, pattern="^AC[0-9a-zA-Z]{32}$")
     twilio_auth_token: SecretStr | None = None
-    twilio_phone_number: str | None = Field(None, pattern=_PHONE)
+    twilio_phone_number: str | None = Field(default=None, pattern=_PHONE)
     twilio_messaging_service_sid: str | None = None
     sendgrid_api_key: SecretStr | None = None
-    sendgrid_from_email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
+    sendgrid_from_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
     sendgrid_from_name: str | None = None
     instant_replies: bool = False
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from lead_orchestrator.jobs.queue import Queue, deserialize, open_queue, serialize
 from lead_orchestrator.jobs.ticks import TICK_KEY, Tick, Ticker, ticks
 from lead_orchestrator.jobs.work import Context, dispatch_tenant, prune, resolve_unknown, sweep_events
-from lead_orchestrator.settings import Settings
+from lead_orchestrator.settings import load_settings
 from tests.database import Cluster, TestDatabase
 from tests.jobs.relay import Relay
 from tests.messaging.leads import make_lead, touches
@@ -87,13 +87,13 @@ async def test_a_tick_that_fails_does_not_end_the_others_nor_itself(stack: Stack
 
 
 def test_intervals_are_those_of_the_settings(stack: Stack) -> None:
-    settings = Settings(dispatch_interval_seconds=7, poll_interval_seconds=0.5)
+    settings = load_settings(dispatch_interval_seconds=7, poll_interval_seconds=0.5)
     services = type(stack.services)(**{**vars(stack.services), "settings": settings})
 
     seconds = {tick.name: tick.seconds for tick in ticks(services)}
 
     assert (seconds["dispatch"], seconds["poll"], seconds["sweep"]) == (7, 0.5, 2.0)
-    assert Settings(scheduler_interval_ms=250).dispatch_interval == 0.25
+    assert load_settings(scheduler_interval_ms=250).dispatch_interval == 0.25
 
 
 def test_jobs_travel_as_json() -> None:

@@ -102,7 +102,7 @@ async def test_sigterm_ends_a_worker_after_the_send_that_is_under_way(stack: Sta
     async with installed_worker(stack.settings, tmp_path / "log", **QUICK) as worker:
 
         async def sending() -> bool:
-            return (await touches(stack, lead.id))[0]["status"] == "SENDING"
+            return bool((await touches(stack, lead.id))[0]["status"] == "SENDING")
 
         await until(sending)
         worker.send_signal(signal.SIGTERM)

@@ -48,10 +48,8 @@ class Desk:
 
     async def touches(self, lead: Lead) -> list[tuple[int, int, str]]:
         """(enrolment, number, status)"""
-        statement = (
-            "SELECT enrolment, touch_number, status FROM scheduled_messages WHERE lead_id = :id ORDER BY enrolment, touch_number"
-        )
-        return [tuple(row.values()) for row in await self.rows(statement, id=lead.id)]  # type: ignore[misc]  # the columns above
+        statement = "SELECT enrolment, touch_number, status FROM scheduled_messages WHERE lead_id = :id ORDER BY 1, 2"
+        return [tuple(row.values()) for row in await self.rows(statement, id=lead.id)]
 
     async def kinds(self, lead: Lead) -> list[str]:
         """The events of the lead, oldest first."""

@@ -165,9 +165,11 @@ async def test_what_ends_the_touches_first_keeps_a_claim_out(stack: Stack, endin
     lead = await make_lead(stack)
 
     async with stack.services.tenancy.write(stack.scope) as session:
-        await ending(stack.services.leads, session, await locked(session, lead.id))
+        held = await locked(session, lead.id)
+        assert await dispatch(stack) == {}  # from here on, and it does not wait for the lead either
+        await ending(stack.services.leads, session, held)
         await session.flush()
-        assert await dispatch(stack) == {}  # it does not wait for the lead either
+        assert await dispatch(stack) == {}
     await dispatch(stack)
 
     assert stack.world.messages == []

@@ -104,9 +104,7 @@ async def serve_webhook(tenancy: Tenancy, lookups: Lookups, secrets: SecretBox) 
         woken.append((tenant_id, event_id))
 
     webhook = ShopMonkeyWebhook(tenancy, lookups, secrets, wake)
-    app = Starlette(
-        routes=[Route(PATH, webhook.receive, methods=["POST"])], exception_handlers={AppError: _expected}
-    )
+    app = Starlette(routes=[Route(PATH, webhook.receive, methods=["POST"])], exception_handlers={AppError: _expected})
     async with _listening(app) as port:
         limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=30) as http:
@@ -129,12 +127,14 @@ async def _listening(app: Starlette) -> AsyncIterator[int]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
+    )
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(STARTS_WITHIN):
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn rings no bell
                 await asyncio.sleep(0.01)
         yield listener.getsockname()[1]
     finally:

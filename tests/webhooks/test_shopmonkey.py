@@ -41,7 +41,9 @@ async def set_secret(
     tenancy: Tenancy, box: SecretBox, tenant: MadeTenant, current: str, previous: str | None = None, until: str = "0"
 ) -> None:
     """Put secrets into the tenant's account; the previous one holds for `until` (an interval) from now."""
-    sealed = [box.seal(tenant.id, "shopmonkey_webhook_secret", value) if value else None for value in (current, previous)]
+    sealed = [
+        box.seal(tenant.id, "shopmonkey_webhook_secret", value) if value else None for value in (current, previous)
+    ]
     statement = text(
         "UPDATE tenant_crm_configs SET webhook_secret = :current, previous_webhook_secret = :previous,"
         " previous_secret_valid_until = now() + cast(cast(:until AS text) AS interval) WHERE tenant_id = :id"
@@ -146,9 +148,7 @@ async def test_what_is_not_proven_is_refused_and_leaves_nothing(
     body = order_body(location)
     headers = signed_headers(body, tenant.webhook_secret)
     encoded = [
-        (name.encode(), value.encode("latin-1"))
-        for name, value in {**headers, **changed}.items()
-        if value is not None
+        (name.encode(), value.encode("latin-1")) for name, value in {**headers, **changed}.items() if value is not None
     ]
 
     answer = await server.post(body, httpx.Headers(encoded))
@@ -158,9 +158,7 @@ async def test_what_is_not_proven_is_refused_and_leaves_nothing(
     assert server.woken == []
 
 
-async def test_one_of_several_signatures_is_enough(
-    server: WebhookServer, tenant: MadeTenant, location: str
-) -> None:
+async def test_one_of_several_signatures_is_enough(server: WebhookServer, tenant: MadeTenant, location: str) -> None:
     body = order_body(location)
     headers = signed_headers(body, tenant.webhook_secret)
     headers["webhook-signature"] = f"v2,zzz v1,AAAA {headers['webhook-signature']}"
@@ -340,7 +338,7 @@ async def test_strange_but_signed_values_are_stored(
 
 
 async def test_a_webhook_id_that_postgres_cannot_store_is_no_server_error(
-    server: WebhookServer, tenancy: Tenancy, tenant: MadeTenant, location: str
+    server: WebhookServer, tenant: MadeTenant, location: str
 ) -> None:
     body = order_body(location)
     statuses = []
@@ -354,7 +352,7 @@ async def test_a_webhook_id_that_postgres_cannot_store_is_no_server_error(
     assert all(status in {202, 400, 401} for status in statuses)
 
 
-async def test_a_body_that_is_declared_too_large_is_not_read(server: WebhookServer, location: str) -> None:
+async def test_a_body_that_is_declared_too_large_is_not_read(server: WebhookServer) -> None:
     answer = await server.post(b"x" * (LARGEST_BODY + 1), {})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "TOO_LARGE")
@@ -373,7 +371,9 @@ async def test_a_body_that_grows_too_large_is_cut_off(server: WebhookServer) -> 
 @pytest.mark.parametrize("length", ["999999999999", "9" * 30, "-1", "abc", "0x10", "\xb2"])
 async def test_a_false_content_length_is_no_server_error(server: WebhookServer, length: str) -> None:
     answer = await server.raw(
-        f"POST {PATH} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {length}\r\n\r\nxx".encode("latin-1")
+        f"POST {PATH} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {length}\r\n\r\nxx".encode(
+            "latin-1"
+        )
     )
 
     assert int(answer.split(b" ")[1]) in {400, 413}

@@ -20,6 +20,9 @@ __all__ = ["open_outside"]
 @asynccontextmanager
 async def open_outside(database: TestDatabase, redis_url: str) -> AsyncIterator[Outside]:
     """An empty outside world, and services on `database`."""
-    async with SandboxServer(World(seed=1)) as sandbox, httpx.AsyncClient() as http:
-        async with open_services(stack_settings(database, redis_url, sandbox)) as services:
-            yield Outside(sandbox, services, http)
+    async with (
+        SandboxServer(World(seed=1)) as sandbox,
+        httpx.AsyncClient() as http,
+        open_services(stack_settings(database, redis_url, sandbox)) as services,
+    ):
+        yield Outside(sandbox, services, http)

@@ -140,7 +140,5 @@ async def open_shop(outside: Outside, *, locations: int = 1) -> Shop:
     ids = [secrets.token_hex(12) for _ in range(locations)]
     company = open_company(outside.world, ids)
     services = outside.services
-    tenant = await make_tenant(
-        services.tenancy, services.secrets, shopmonkey_locations=ids, api_key=company.api_key
-    )
+    tenant = await make_tenant(services.tenancy, services.secrets, shopmonkey_locations=ids, api_key=company.api_key)
     return Shop(outside, company, tenant)

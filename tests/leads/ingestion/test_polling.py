@@ -52,9 +52,7 @@ async def poll_and_process(shop: Shop) -> int:
     return sum(result is not None and result.enrolled for result in processed)
 
 
-async def test_quotes_whose_webhooks_are_all_lost_are_found_in_the_worst_of_lists(
-    shop: Shop, outside: Outside
-) -> None:
+async def test_quotes_whose_webhooks_are_all_lost_are_found_in_the_worst_of_lists(shop: Shop, outside: Outside) -> None:
     outside.world.quirks = WORST
     orders = [await shop.quote() for _ in range(200)]
 
@@ -226,7 +224,7 @@ async def test_a_poll_that_died_is_taken_up_when_its_lease_ends(shop: Shop, outs
     await outside.fault("delay", count=1, seconds=5)
     dying = asyncio.create_task(shop.services.polling.poll(shop.tenant.id))
     async with asyncio.timeout(5):
-        while outside.world.faults.active():
+        while outside.world.faults.active():  # noqa: ASYNC110 - a fault rings no bell
             await asyncio.sleep(0.01)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
@@ -250,7 +248,9 @@ async def test_the_jobs_find_the_quote_and_write_their_executions(shop: Shop, ou
 
     assert [job.function for job in jobs] == ["process_event"]
     assert len(await shop.leads()) == 1
-    statement = "SELECT job, status, processed, error, started_at <= finished_at AS ordered FROM job_executions ORDER BY id"
+    statement = (
+        "SELECT job, status, processed, error, started_at <= finished_at AS ordered FROM job_executions ORDER BY id"
+    )
     executions = [tuple(row.values()) for row in await shop.rows(statement)]
     assert executions == [("poll_tenant", "OK", 1, None, True), ("process_event", "OK", 1, None, True)]
 
@@ -276,6 +276,4 @@ async def test_a_failed_poll_is_a_failed_execution(shop: Shop, outside: Outside,
     await work.poll_tenant(context, str(shop.tenant.id))
 
     executions = await shop.rows("SELECT job, status, error FROM job_executions")
-    assert executions == [
-        {"job": "poll_tenant", "status": "FAILED", "error": "ShopMonkey does not accept the API key"}
-    ]
+    assert executions == [{"job": "poll_tenant", "status": "FAILED", "error": "ShopMonkey does not accept the API key"}]

@@ -20,7 +20,7 @@ async def kept(tenancy: Tenancy, location: str) -> list[tuple[str, str, int, boo
     )
     async with tenancy.platform() as session:
         rows = await session.execute(statement, {"key": location})
-        return [tuple(row) for row in rows]  # type: ignore[misc]  # the columns above
+        return [tuple(row) for row in rows]
 
 
 async def record(lookups: Lookups, location: str, order_id: str, operation: str = "INSERT") -> bool:
