@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import cache
 from http import HTTPStatus
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lead_orchestrator import metrics
 from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedError
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
+from lead_orchestrator.graphql.budgets import Budgets, budget_sizes
+from lead_orchestrator.graphql.events.messages import LARGEST_MESSAGE
+from lead_orchestrator.graphql.events.sockets import open_sockets
+from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import get_logger
@@ -37,8 +44,12 @@ from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
 __all__ = ["open_app", "server_config"]
 
 DRAIN_SECONDS = 15
+LISTENER_CHECK_SECONDS = 10
+
+_UNLOGGED = frozenset({"/health", "/metrics", "/ready"})
 
 _log = get_logger(__name__)
+_kept = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -49,8 +60,8 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         ConfigurationError: a setting is missing, or the database's isolation has a fault.
     """
     issuer = token_issuer(settings)
-    verifier = TokenVerifier([issuer.public_key_pem], settings.public_url, AUDIENCE)
     revocations = RevocationList()
+    verifier = TokenVerifier([issuer.public_key_pem], settings.public_url, AUDIENCE, revocations=revocations)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         await _refuse_faults(services)
@@ -59,10 +70,17 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         watch = RevocationWatch(services.lookups, revocations)
         await watch.start()
         stack.push_async_callback(watch.stop)
-        routes = _routes(services, queue, Access(verifier, revocations), verifier)
+        bell = Bell(queue.redis)
+        stack.push_async_callback(bell.close)
+        services.tenancy.on_events = bell.ring
+        graphql = _graphql(services, queue, Access(verifier, revocations))
+        listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
+        stack.push_async_callback(listening.aclose)
+        sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
+        routes = _routes(services, queue, create_graphql_app(graphql, sockets), verifier)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")
-        yield RequestLog(app)
+        yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})
     _log.info("api_stopped")
 
 
@@ -77,6 +95,8 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        ws_per_message_deflate=False,  # it would be done anew for each of the sockets that get the same text
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 
@@ -93,18 +113,23 @@ async def _refuse_faults(services: Services) -> None:
         )
 
 
-def _routes(services: Services, queue: Queue, access: Access, verifier: TokenVerifier) -> Sequence[BaseRoute]:
+def _graphql(services: Services, queue: Queue, access: Access) -> GraphQLServices:
+    return GraphQLServices(
+        tenancy=services.tenancy,
+        leads=services.leads,
+        catalog=services.catalog,
+        access=access,
+        development=not services.settings.production,
+        wake=queue.due,
+        wake_event=queue.event,
+        reader=services.reader,
+        budgets=Budgets(queue.redis, budget_sizes(services.settings)),
+    )
+
+
+def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenVerifier) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
-    graphql = create_graphql_app(
-        GraphQLServices(
-            tenancy=services.tenancy,
-            leads=services.leads,
-            access=access,
-            development=not services.settings.production,
-            wake=queue.due,
-        )
-    )
 
     async def ready(_request: Request) -> Response:
         checks = await readiness(services, queue)
@@ -131,15 +156,15 @@ class _Whole(BaseRoute):
     """One path, HTTP and WebSocket, handed to a bare ASGI app: no redirect to a slash, nothing in between."""
 
     def __init__(self, path: str, app: ASGIApp) -> None:
-        self._path = path
-        self._app = app
+        self.path = path
+        self.app = app
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        mine = scope["type"] in {"http", "websocket"} and scope["path"].rstrip("/") == self._path
+        mine = scope["type"] in {"http", "websocket"} and scope["path"].rstrip("/") == self.path
         return (Match.FULL if mine else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 async def _health(_request: Request) -> Response:
@@ -166,18 +191,25 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 
 class RequestLog:
-    """Gives each request an id, counts and times it by route, and turns what nobody expected into one masked answer."""
+    """Gives each request an id, counts and times it by route, and turns what nobody expected into one masked answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `direct` are the apps of single paths that need none of what `app` puts around its own.
+    """
+
+    def __init__(self, app: ASGIApp, direct: Mapping[str, ASGIApp] | None = None) -> None:
         self._app = app
+        self._direct = direct or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._direct.get(scope["path"], self._app)(scope, receive, send)
             return
         request_id = uuid4().hex
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._answer(scope, receive, send, request_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started, status = perf_counter(), 0
@@ -190,18 +222,27 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._direct.get(scope["path"], self._app)(scope, receive, sending)
         except Exception:  # noqa: BLE001 - the last resort: whatever it is, the caller gets an id and we get the trace
             _log.exception("request_failed", route=_route(scope))
             if not status:
                 await _masked(request_id)(scope, receive, sending)
         finally:
-            route = _route(scope)
-            metrics.REQUESTS.labels(route, str(status)).inc()
-            metrics.REQUEST_SECONDS.labels(route).observe(perf_counter() - started)
-            if route not in {"/health", "/metrics", "/ready"}:
-                milliseconds = round((perf_counter() - started) * 1000, 1)
-                _log.info("request", route=route, method=scope["method"], status=status, milliseconds=milliseconds)
+            _note(_route(scope), scope["method"], status, perf_counter() - started)
+
+
+def _note(route: str, method: str, status: int, seconds: float) -> None:
+    requests, times = _figures(route, status)
+    requests.inc()
+    times.observe(seconds)
+    # A line that nobody keeps is not worth the time it takes to be made.
+    if _kept.isEnabledFor(logging.INFO) and route not in _UNLOGGED:
+        _log.info("request", route=route, method=method, status=status, milliseconds=round(seconds * 1000, 1))
+
+
+@cache
+def _figures(route: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(route, str(status)), metrics.REQUEST_SECONDS.labels(route)
 
 
 def _masked(request_id: str) -> Response:
@@ -221,7 +262,12 @@ _ROUTES = (
 )
 
 
+_WHOLE_ROUTES = frozenset(_ROUTES)
+
+
 def _route(scope: Scope) -> str:
     """The route's pattern, never the path itself: paths carry tokens."""
     path: str = scope["path"]
+    if path in _WHOLE_ROUTES:
+        return path
     return next((route for route in _ROUTES if path == route or path.startswith(f"{route}/")), "other")

@@ -18,19 +18,25 @@ from uuid import UUID
 
 import typer
 import uvicorn
+import uvloop
 import yaml
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from lead_orchestrator.app import open_app, server_config
+from lead_orchestrator.bench import abuse as bench_abuse
 from lead_orchestrator.bench import claim as bench_claim
 from lead_orchestrator.bench import dispatch as bench_dispatch
+from lead_orchestrator.bench import fanout as bench_fanout
+from lead_orchestrator.bench import graphql as bench_graphql
+from lead_orchestrator.bench import report as bench_report
 from lead_orchestrator.bench import webhook as bench_webhook
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.errors import AppError, BadInputError, ConfigurationError, NotFoundError
-from lead_orchestrator.graphql.schema import schema_sdl
+from lead_orchestrator.graphql.documents import MANIFEST
+from lead_orchestrator.graphql.schema import documents_manifest, schema_sdl
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.jobs.worker import create_worker
@@ -68,16 +74,24 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 T = TypeVar("T")
 
 BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
+    "abuse": bench_abuse.run,
     "claim": bench_claim.run,
     "dispatch": bench_dispatch.run,
+    "fanout": bench_fanout.run,
+    "graphql": bench_graphql.run,
+    "report": bench_report.run,
     "webhook": bench_webhook.run,
 }
 
 
 class BenchName(StrEnum):
     ALL = "all"
+    ABUSE = "abuse"
     CLAIM = "claim"
     DISPATCH = "dispatch"
+    FANOUT = "fanout"
+    GRAPHQL = "graphql"
+    REPORT = "report"
     WEBHOOK = "webhook"
 
 
@@ -129,8 +143,8 @@ def _with_fresh_services(work: Callable[[Services], Awaitable[T]]) -> T:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    with suppress(KeyboardInterrupt):
-        return asyncio.run(work)
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
     raise SystemExit(130)
 
 
@@ -253,7 +267,7 @@ def token(
         return issuer.issue(subject="cli", role=role, tenant_id=tenant_id, location_ids=location_ids, lifetime=lifetime)
 
     signed = _with_services(issue)
-    print(json.dumps({"token": signed, "expiresIn": int(lifetime.total_seconds())}) if as_json else signed)  # noqa: T201
+    print(json.dumps({"token": signed, "expiresIn": int(lifetime.total_seconds())}) if as_json else signed)  # noqa: T201 - asked for
 
 
 async def _audience(
@@ -391,6 +405,20 @@ def schema_export(
         file.write_text(schema_sdl())
 
 
+@schema_app.command("documents")
+def schema_documents(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if the manifest is not up to date.")
+    ] = False,
+) -> None:
+    """Make the manifest of the trusted documents from their files."""
+    made = documents_manifest()
+    if not check:
+        MANIFEST.write_text(made)
+    elif not MANIFEST.exists() or MANIFEST.read_text() != made:
+        raise BadInputError(f"{MANIFEST.name} is not what the documents say: run `lead-orchestrator schema documents`")
+
+
 @app.command()
 def bench(
     name: Annotated[BenchName, typer.Argument(help="Which one.")],
@@ -436,7 +464,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     checks = _with_services(work)
     if as_json:
-        print(json.dumps({"ok": all(check["ok"] for check in checks), "checks": checks}))  # noqa: T201
+        print(json.dumps({"ok": all(check["ok"] for check in checks), "checks": checks}))  # noqa: T201 - asked for
     else:
         _table(["name", "ok", "detail"], checks)
     raise SystemExit(0 if all(check["ok"] for check in checks) else 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 __all__ = [
     "AppError",
     "BadInputError",
@@ -19,6 +22,8 @@ class AppError(Exception):
 
     code = "INTERNAL"
     http_status = 500
+    extensions: Mapping[str, object] = MappingProxyType({})
+    """What programs may want to know beside the code, for GraphQL's `extensions`."""
 
     def __init__(self, message: str, *, code: str | None = None, field: tuple[str, ...] | None = None) -> None:
         super().__init__(message)

@@ -21,6 +21,16 @@ class Kind(StrEnum):
     LEAD = "lead"
     MESSAGE = "msg"
     MESSAGE_LOG = "log"
+    WEBHOOK_EVENT = "whk"
+    UNROUTED_WEBHOOK = "uwh"
+    JOB_EXECUTION = "job"
+    AUDIT_ENTRY = "aud"
+    LOGIN_SESSION = "ses"
+    SERVICE = "svc"
+    CLOSURE = "clos"
+    APPOINTMENT = "appt"
+    CHAT_SESSION = "chat"
+    CHAT_MESSAGE = "cmsg"
 
 
 _KINDS = {kind.value: kind for kind in Kind}

@@ -6,12 +6,23 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = ["DUE_LAG", "EVENTS", "JOB_SECONDS", "LEADS", "REQUESTS", "REQUEST_SECONDS", "SENDS", "count_outcomes"]
+__all__ = [
+    "DUE_LAG",
+    "EVENTS",
+    "JOB_SECONDS",
+    "LEADS",
+    "PLANNED",
+    "REQUESTS",
+    "REQUEST_SECONDS",
+    "SENDS",
+    "count_outcomes",
+]
 
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 REQUESTS = Counter("lead_requests_total", "HTTP requests by route and status.", ["route", "status"])
 REQUEST_SECONDS = Histogram("lead_request_seconds", "Time to answer, by route.", ["route"], buckets=_QUICK)
+PLANNED = Counter("lead_planned_operations_total", "Staff's queries by who answered them: planner or executor.", ["by"])
 LEADS = Counter("lead_enrolled_total", "Leads whose touches were started.")
 EVENTS = Counter("lead_webhook_events_total", "Inbox events by what became of them.", ["outcome"])
 SENDS = Counter("lead_sends_total", "Messages by what became of them.", ["outcome"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.integrations.providers import ProviderError
@@ -25,6 +26,7 @@ from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
+from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.tenancy.tokens import TokenIssuer
@@ -52,6 +54,8 @@ class Services:
     dispatcher: Dispatcher
     resolver: Resolver
     onboarding: Onboarding
+    catalog: CatalogSync
+    reader: Reader
 
 
 @asynccontextmanager
@@ -67,14 +71,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         required(settings, "database_platform_url"),
         size=settings.database_pool_size,
     )
+    reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
     async with httpx.AsyncClient(limits=_CONNECTIONS) as http:
         try:
-            yield _wire(settings, engines, http)
+            yield _wire(settings, engines, reader, http)
         finally:
+            await reader.close()
             await engines.dispose()
 
 
-def _wire(settings: Settings, engines: Engines, http: httpx.AsyncClient) -> Services:
+def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.AsyncClient) -> Services:
     tenancy, lookups = Tenancy(engines), Lookups(engines.app)
     keys = secret_keys(settings)
     secrets, links = SecretBox(keys), LinkSigner(keys, settings.public_url)
@@ -102,6 +108,8 @@ def _wire(settings: Settings, engines: Engines, http: httpx.AsyncClient) -> Serv
         dispatcher=Dispatcher(tenancy, ledger, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         onboarding=Onboarding(tenancy, secrets, owns_location),
+        catalog=CatalogSync(tenancy, shopmonkey, secrets),
+        reader=reader,
     )
 
 

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
         60, description="How long after an attempt a provider that has no trace of it is believed."
     )
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10
+    api_requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        6_000, description="GraphQL requests of one franchise's staff."
+    )
+    api_cost_per_minute: Annotated[int, Field(ge=1)] = Field(
+        1_000_000, description="Objects one franchise's staff may ask for."
+    )
     worker_jobs: Annotated[int, Field(ge=1, le=200)] = Field(20, description="Jobs one worker runs at once.")
 
     @property

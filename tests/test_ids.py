@@ -51,6 +51,6 @@ def test_only_the_beginning_of_a_long_text_is_quoted() -> None:
     assert len(refused.value.message) < 200
 
 
-@pytest.mark.parametrize("text", ["", "lead_", "appt_0199aaaa-0000-7000-8000-000000000001", "lead_x", "_"])
+@pytest.mark.parametrize("text", ["", "lead_", "bill_0199aaaa-0000-7000-8000-000000000001", "lead_x", "_"])
 def test_what_is_no_id_of_ours_has_no_kind(text: str) -> None:
     assert kind_of(text) is None

@@ -11,13 +11,14 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from tools.schema_changes import SCHEMA, change_findings, release
 from tools.source_rules import Finding, findings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = "schema.graphql"
+DOCUMENTS = "platform/graphql/trusted_documents.json"
 PRIVATE = {".git", ".venv", ".local", "node_modules", "__pycache__", "dist", "htmlcov"}
 
 # Written in parts, or this file would find itself.
@@ -47,14 +48,18 @@ FORBIDDEN = re.compile("|".join(map(re.escape, [*INDEX_HOSTS, *OUTSIDE])), re.IG
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools.lints", description=__doc__)
     parser.add_argument("--write-schema", action="store_true", help="write schema.graphql instead of checking anything")
+    parser.add_argument("--release-schema", action="store_true", help="take the committed schema for the released one")
     parser.add_argument("--no-schema", action="store_true", help="leave out the comparison of schema.graphql")
     options = parser.parse_args(arguments)
     if options.write_schema:
         (ROOT / SCHEMA).write_text(exported_schema())
         return 0
+    if options.release_schema:
+        release(ROOT)
+        return 0
     findings = [*source_findings(ROOT), *text_findings(ROOT)]
     if not options.no_schema:
-        findings += schema_findings(ROOT)
+        findings += [*schema_findings(ROOT), *change_findings(ROOT), *document_findings()]
     for finding in findings:
         print(finding)
     print(f"lints: {len(findings)} findings" if findings else "lints: nothing found")
@@ -84,6 +89,13 @@ def schema_findings(root: Path) -> list[Finding]:
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "stderr", "") or str(error)
         return [Finding(SCHEMA, 1, "schema", f"`lead-orchestrator schema export` failed: {output.strip()[-400:]}")]
+
+
+def document_findings() -> list[Finding]:
+    """Whether the list of trusted documents is what their files say."""
+    command = [str(Path(sys.executable).parent / "lead-orchestrator"), "schema", "documents", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    return [Finding(DOCUMENTS, 1, "documents", done.stderr.strip()[-400:])] if done.returncode else []
 
 
 def compare_schema(committed: str, exported: str) -> list[Finding]:

@@ -41,6 +41,7 @@ CLOCK_ALLOWED = {
     "platform/log.py": "events carry real time",
     "platform/sandbox/": "the outside world has a clock of its own",
     "platform/tenancy/access.py": "tokens expire in real time",
+    "platform/graphql/budgets.py": "rate limits use real time",
     "platform/tenancy/tokens.py": "tokens expire in real time",
     "platform/webhooks/": "the edge: a signature's age is real time, and it is passed down from here",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -43,8 +43,8 @@ class WindingClock:
 
     async def start_at(self, wall: time, zone: ZoneInfo) -> datetime:
         """Show `wall` of today in `zone`, so that a demo works at any hour."""
-        now = datetime.now(zone)
-        await self._set(datetime.combine(now.date(), wall, zone) - now)
+        now = datetime.now(UTC)
+        await self._set(datetime.combine(now.astimezone(zone).date(), wall, zone).astimezone(UTC) - now)
         return await self.now()
 
     async def wind(self, seconds: float) -> datetime:

@@ -30,7 +30,8 @@ from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise,
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
 from lead_orchestrator.settings import Settings
-from lead_orchestrator.tenancy.onboarding import parse_franchise
+from lead_orchestrator.tenancy.onboarding import Onboarded, parse_franchise
+from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
 
 _log = get_logger(__name__)
@@ -135,7 +136,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _onboard(services: Services, franchise: DemoFranchise) -> UUID:
     made = await services.onboarding.onboard(parse_franchise(describe(franchise)), actor="demo")
+    await _sync_catalogs(services, made)
     return made.tenant_id
+
+
+async def _sync_catalogs(services: Services, made: Onboarded) -> None:
+    """The shops' services; a demo without them is still one."""
+    for location_id in made.location_ids.values():
+        try:
+            await services.catalog.sync(Scope.service(made.tenant_id, "demo"), location_id)
+        except AppError as error:
+            _log.warning("catalog_not_synced", location_id=str(location_id), code=error.code)
 
 
 @asynccontextmanager

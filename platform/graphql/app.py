@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from inspect import isawaitable
 from typing import Any
 
+import graphql as graphql_core
 from cross_web import HTTPException
-from graphql import GraphQLError
+from graphql import DocumentNode, GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,60 +18,136 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData, process_result
 from strawberry.types import ExecutionResult
 
+from lead_orchestrator.errors import AppError, RateLimitedError
 from lead_orchestrator.graphql.context import Context, GraphQLServices
+from lead_orchestrator.graphql.documents import trusted_documents
 from lead_orchestrator.graphql.errors import is_unexpected, presented
+from lead_orchestrator.graphql.events.sockets import Sockets
+from lead_orchestrator.graphql.gate import Entry, Gate
 from lead_orchestrator.graphql.limits import LARGEST_BODY
+from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema
+from lead_orchestrator.tenancy import sessions
+from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["GraphQLServices", "create_graphql_app"]
 
+_ENTRY = "lead.entry"
+_STAFF = frozenset({Role.AGENT, Role.MANAGER, Role.OWNER})
 
-def create_graphql_app(services: GraphQLServices) -> ASGIApp:
-    """A bare ASGI app, to be mounted at /graphql.
 
-    What was executed is answered with 200, whatever became of it; 400, 405 and 413 are for requests that are none.
+def create_graphql_app(services: GraphQLServices, sockets: Sockets | None = None) -> ASGIApp:
+    """A bare ASGI app, to be mounted at /graphql; `sockets` serves its WebSockets, which are refused without.
+
+    What was executed is answered with 200, whatever became of it; 400, 405, 413 and 415 are for
+    requests that are none, 429 for those of a caller who has spent its budget.
     """
-    return _App(services)
+    return _App(services, sockets)
 
 
 class _App(GraphQL[Context, None]):
-    def __init__(self, services: GraphQLServices) -> None:
+    def __init__(self, services: GraphQLServices, sockets: Sockets | None) -> None:
+        schema = make_schema(development=services.development)
         super().__init__(
-            make_schema(development=services.development),
+            schema,
             graphql_ide="graphiql" if services.development else None,
             allow_queries_via_get=False,
             subscription_protocols=(),
         )
         self._services = services
+        self._sockets = sockets
+        self._core = schema._schema  # noqa: SLF001 - the library's own schema is what can be compiled
+        self._gate = Gate(
+            self._core,
+            trusted_documents(),
+            services.budgets,
+            any_document=services.any_document,
+        )
+        self._planner = Planner(self._core, services.reader) if services.reader else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).close(reason="there are no subscriptions here")
+            refuse = WebSocket(scope, receive, send).close
+            await (
+                self._sockets(scope, receive, send)
+                if self._sockets
+                else refuse(reason="there are no subscriptions here")
+            )
             return
         try:
-            response = await self._respond(Request(scope, receive))
+            response: ASGIApp = await self._respond(Request(scope, receive))
         except HTTPException as error:
             response = _refusal(error.status_code, error.reason)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> ASGIApp:
         if request.method != "POST" and not (self._services.development and request.method == "GET"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a POST with a JSON object: {query, variables}")
         body = await _body(request)
         if body is None:
             message = f"the body is larger than {LARGEST_BODY} bytes: ask in several requests"
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-        return await self.run(Request(request.scope, _once(body)))
+        if request.method == "GET":
+            return await self.run(Request(request.scope, _once(body)))
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the JSON object as content-type: application/json")
+        return await self._operation(request, self.parse_json(body))
+
+    async def _operation(self, request: Request, read: dict[str, Any]) -> ASGIApp:
+        claims = self._claims(request.headers.get("authorization"))
+        try:
+            read = self._gate.document(read, claims)
+            entry = await self._gate.enter(read, claims)
+            answer = await self._planned(read, claims, request.headers.get("authorization"))
+        except Exception as error:  # noqa: BLE001 - refusals, and the database away; masked like any other
+            return _error(error)
+        if answer is not None:
+            return _Json(entry.onto(answer))
+        return await self.run(Request({**request.scope, _ENTRY: entry}, _once(json.dumps(read).encode())))
+
+    async def _planned(self, read: dict[str, Any], claims: Claims | None, authorization: str | None) -> bytes | None:
+        """The planner's answer; None where the ordinary executor is to answer, or to say what is wrong."""
+        if self._planner is None or claims is None or claims.role not in _STAFF:
+            return None
+        variables, name = read.get("variables"), read.get("operationName")
+
+        async def execute_rest(document: DocumentNode) -> graphql_core.ExecutionResult:
+            return await self._executed(document, variables, name, authorization)
+
+        return await self._planner.answer(read.get("query"), variables, name, sessions.Scope.of(claims), execute_rest)
+
+    async def _executed(
+        self, document: DocumentNode, variables: dict[str, Any] | None, name: str | None, authorization: str | None
+    ) -> graphql_core.ExecutionResult:
+        """What the ordinary executor answers to a part of a valid query, its errors as they may leave."""
+        context = Context(self._services, authorization)
+        context.operation_name = name
+        executing = graphql_core.execute(
+            self._core, document, context_value=context, variable_values=variables, operation_name=name
+        )
+        try:
+            result = await executing if isawaitable(executing) else executing
+        finally:
+            await context.finish(commit=False)
+        return graphql_core.ExecutionResult(result.data, presented(result.errors))
+
+    def _claims(self, authorization: str | None) -> Claims | None:
+        try:
+            return self._services.access.claims(authorization)
+        except AppError:
+            return None
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002 - the library's signature
         return Context(self._services, request.headers.get("authorization"))
 
     def parse_json(self, data: str | bytes) -> Any:
         try:
-            read = json.loads(data, parse_constant=_no_number)
+            read = _DECODER.decode(_text(data))
+        except _TwiceError as error:
+            raise HTTPException(400, f"the body has the key {str(error)[:60]!r} twice in one object") from None
         except (ValueError, RecursionError):
             raise HTTPException(400, "the body is not JSON: send one object {query, variables}") from None
         if isinstance(read, list):
@@ -99,8 +177,11 @@ class _App(GraphQL[Context, None]):
             await context.finish(commit=False)
         return result
 
-    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:  # noqa: ARG002 - the library's signature
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         result.errors = presented(result.errors)
+        entry: Entry | None = request.scope.get(_ENTRY)
+        if entry is not None:
+            result.extensions = {**(result.extensions or {}), **entry.extensions()}
         return process_result(result)
 
 
@@ -117,6 +198,47 @@ def _no_number(name: str) -> float:
     raise ValueError(name)
 
 
+def _text(data: str | bytes) -> str:
+    return data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
+
+
+class _TwiceError(ValueError):
+    """A key is twice in one object: readers of JSON differ in which of them they take."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+    return read
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_unique)
+
+
+class _Json:
+    """A text of JSON on its way out: what a `Response` adds costs a small answer more time than its planning."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self._body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def _error(error: Exception) -> Response:
+    """The answer to an operation that was not executed."""
+    raised = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+    shown = presented([raised]) or []
+    body = {"data": None, "errors": [one.formatted for one in shown]}
+    if isinstance(error, RateLimitedError):
+        return JSONResponse(body, error.http_status, {"retry-after": str(round(error.retry_after))})
+    return JSONResponse(body)
+
+
 def _refusal(status: int, message: str) -> Response:
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
     headers = {"allow": "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else None
@@ -128,11 +250,15 @@ async def _body(request: Request) -> bytes | None:
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced[:20]) > LARGEST_BODY:
         return None
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > LARGEST_BODY:
             return None
+        more = message.get("more_body", False)
     return bytes(body)
 
 

@@ -12,12 +12,15 @@ from uuid import UUID
 
 from strawberry.types import Info
 
+from lead_orchestrator.catalog.sync import CatalogSync
+from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.loaders import Loaders
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
-from lead_orchestrator.tenancy.tokens import Claims
+from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Context", "GraphQLServices", "Request"]
 
@@ -31,14 +34,21 @@ T = TypeVar("T")
 class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
-    `development` opens introspection and GraphiQL.
+    `catalog` reads ShopMonkey's services; without it syncCatalog is unavailable. `reader` answers planned queries; without
+    one every operation takes the ordinary executor. `budgets` limits callers; without it nobody is. `development` opens
+    introspection and GraphiQL. `any_document` lets visitors send what is not listed, for tests of what lies behind.
     """
 
     tenancy: Tenancy
     leads: Leads
     access: Access
     wake: Callable[[UUID], Awaitable[None]]
+    wake_event: Callable[[UUID, UUID], Awaitable[None]] | None = None
     development: bool = False
+    catalog: CatalogSync | None = None
+    reader: Reader | None = None
+    budgets: Budgets | None = None
+    any_document: bool = False
 
 
 class _UndoError(Exception):
@@ -58,6 +68,7 @@ class Context:
         self._session: ReadSession | None = None
         self._finished = False
         self._due = False
+        self._events: list[tuple[UUID, UUID]] = []
 
     @cached_property
     def claims(self) -> Claims:
@@ -80,6 +91,16 @@ class Context:
         async with self._lock:
             return await query(await self._opened(), *args, **kwargs)
 
+    async def within(self, tenant_id: UUID, query: Callable[[ReadSession], Awaitable[T]]) -> T:
+        """`query` with this operation's session, or for an administrator of the platform with a service's of that tenant.
+
+        What is asked this way is settings and counts: an administrator sees no lead and no message.
+        """
+        if self.claims.role is not Role.PLATFORM_ADMIN:
+            return await self.run(query)
+        async with self._lock, self.services.tenancy.read(Scope.service(tenant_id, self.claims.subject)) as session:
+            return await query(session)
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[WriteSession]:
         """This operation's session for one mutation: what it did is undone when it raises, the others' work stands."""
@@ -100,6 +121,10 @@ class Context:
         """Wake the sender once this operation has committed."""
         self._due = True
 
+    def event_waits(self, tenant_id: UUID, event_id: UUID) -> None:
+        """Wake whoever processes this webhook event once this operation has committed."""
+        self._events.append((tenant_id, event_id))
+
     async def finish(self, *, commit: bool) -> None:
         """End the transaction, once; whoever still runs is refused the session."""
         async with self._lock:
@@ -113,6 +138,9 @@ class Context:
                 await self._stack.__aexit__(_UndoError, undo, None)
         if commit and self._due:
             await self._wake()
+        if commit and self.services.wake_event is not None:
+            for tenant_id, event_id in self._events:
+                await self.services.wake_event(tenant_id, event_id)
 
     async def _wake(self) -> None:
         try:

@@ -42,7 +42,9 @@ class Page:
 
 def cursor(order: str, key: Key, kind: Kind) -> str:
     """The cursor of the row at `key` in `order`; `kind` tells rows of several tables apart."""
-    value = key.value.astimezone(UTC).isoformat() if isinstance(key.value, datetime) else key.value
+    value = (
+        key.value.astimezone(UTC).isoformat(timespec="microseconds") if isinstance(key.value, datetime) else key.value
+    )
     raw = json.dumps([order, value, encode(kind, key.id)], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
@@ -70,12 +72,12 @@ def position_cursor(position: int) -> str:
     return f"lev_{position}"
 
 
-def position_of(text: str | None) -> int | None:
-    """Raises BadInputError: `text` is no cursor of an event."""
+def position_of(text: str | None, kind: str = "lev") -> int | None:
+    """Raises BadInputError: `text` is no cursor of an event, or of a line of `kind`."""
     if text is None:
         return None
     prefix, _, digits = text[:_LONGEST].partition("_")
-    if prefix == "lev" and digits.isascii() and digits.isdecimal() and int(digits) <= _HIGHEST_POSITION:
+    if prefix == kind and digits.isascii() and digits.isdecimal() and int(digits) <= _HIGHEST_POSITION:
         return int(digits)
     raise _refusal(text)
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from lead_orchestrator.errors import AppError
+from lead_orchestrator.errors import AppError, UnavailableError
 from lead_orchestrator.log import get_logger
 
 __all__ = ["CODES", "is_unexpected", "presented"]
@@ -29,6 +29,8 @@ CODES = frozenset(
 )
 _LONGEST_MESSAGE = 500
 _INNERMOST_FRAMES = 6
+# Statement time-out, lock time-out, shutting down, too many connections, connection lost.
+_AWAY = ("57014", "55P03", "57P", "53300", "08")
 _OURS = str(PurePath(__file__).parents[1])
 TOO_COMPLEX = "the document is nested too deep to be read: ask in several requests"
 
@@ -76,12 +78,22 @@ def _code(error: GraphQLError) -> str:
 
 def _extensions(cause: AppError) -> dict[str, object]:
     code = cause.code if cause.code in CODES else type(cause).code
-    extensions: dict[str, object] = {"code": code if code in CODES else "INTERNAL"}
+    extensions: dict[str, object] = {**cause.extensions, "code": code if code in CODES else "INTERNAL"}
     if cause.code != extensions["code"]:
         extensions["reason"] = cause.code
     if cause.field:
         extensions["field"] = list(cause.field)
     return extensions
+
+
+def _is_away(cause: BaseException) -> bool:
+    """Whether the database is, or took longer than it may: what can be tried again, or for less."""
+    return (_sqlstate(cause) or "")[:5].startswith(_AWAY) or isinstance(cause, ConnectionError | TimeoutError)
+
+
+def _sqlstate(cause: BaseException) -> str | None:
+    state = getattr(getattr(cause, "orig", None), "sqlstate", None) or getattr(cause, "sqlstate", None)
+    return str(state) if state else None
 
 
 def _masked(error: GraphQLError, cause: BaseException) -> GraphQLError:
@@ -90,10 +102,13 @@ def _masked(error: GraphQLError, cause: BaseException) -> GraphQLError:
         "graphql_error",
         id=number,
         error=type(cause).__name__,
-        sqlstate=getattr(getattr(cause, "orig", None), "sqlstate", None),
+        sqlstate=_sqlstate(cause),
         path=".".join(map(str, error.path or ())),
         where=_where(cause),
     )
+    if _is_away(cause):
+        message = f"the database took too long or is away: ask for less, or again in a moment; it is logged as {number}"
+        return _made(error, message, {"code": "INTERNAL", "reason": UnavailableError.code, "id": number})
     message = f"something went wrong on our side; it is logged as {number}"
     return _made(error, message, {"code": "INTERNAL", "id": number})
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import strawberry
 
 from lead_orchestrator.graphql import repository
+from lead_orchestrator.graphql.booking.of_leads import LeadAppointments
+from lead_orchestrator.graphql.chat.of_leads import LeadChats
 from lead_orchestrator.graphql.connections import Node, PageInfo, UserError, page_info
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, checked_first, cursor, page, position_cursor, position_of
@@ -28,8 +31,19 @@ from lead_orchestrator.graphql.tenant_types import Location
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.leads import models
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES
 
-__all__ = ["Lead", "LeadConnection", "LeadEdge", "LeadPayload", "Message"]
+__all__ = [
+    "MESSAGE_ORDER",
+    "Lead",
+    "LeadConnection",
+    "LeadEdge",
+    "LeadPayload",
+    "Message",
+    "MessageConnection",
+    "MessageEdge",
+    "message_cursor",
+]
 
 MESSAGE_ORDER = "message.created_at"
 
@@ -81,7 +95,7 @@ class PlannedTouch:
 
 
 @strawberry.type
-class Lead(Node):
+class Lead(LeadAppointments, LeadChats, Node):
     key: strawberry.Private[UUID]
     location_key: strawberry.Private[UUID]
     first_name: str | None
@@ -165,7 +179,7 @@ async def _planned(info: Request, touch: models.ScheduledMessage) -> PlannedTouc
     zone = ZoneInfo(place.timezone if place else "UTC")
     return PlannedTouch(
         number=number,
-        day=schedule[number].day,
+        day=(schedule.get(number) or DEFAULT_TOUCHES[number - 1]).day,
         channel=models.Channel(touch.channel),
         due_at=touch.due_at,
         local_time=touch.due_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M"),
@@ -282,7 +296,7 @@ class MessageEdge:
 class MessageConnection:
     edges: list[MessageEdge]
     page_info: PageInfo
-    lead_key: strawberry.Private[UUID]
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
 
     @classmethod
     async def load(cls, info: Request, lead_key: UUID, wanted: Page, after: str | None) -> MessageConnection:
@@ -291,18 +305,17 @@ class MessageConnection:
         both = [*map(Message.of, sent), *map(Message.of_inbound, received)]
         both.sort(key=lambda message: message.place, reverse=True)
         shown = both[: wanted.first]
-        cursors = [_message_cursor(message) for message in shown]
+        cursors = [message_cursor(message) for message in shown]
         edges = [MessageEdge(cursor=at, node=message) for at, message in zip(cursors, shown, strict=True)]
-        return cls(
-            edges=edges, page_info=page_info(cursors, more=len(both) > wanted.first, after=after), lead_key=lead_key
-        )
+        count = partial(info.context.loaders.message_counts.load, lead_key)
+        return cls(edges=edges, page_info=page_info(cursors, more=len(both) > wanted.first, after=after), count=count)
 
     @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.loaders.message_counts.load(self.lead_key)
+    async def total_count(self) -> int:
+        return await self.count()
 
 
-def _message_cursor(message: Message) -> str:
+def message_cursor(message: Message) -> str:
     kind = Kind.MESSAGE if message.direction is MessageDirection.OUTBOUND else Kind.MESSAGE_LOG
     return cursor(MESSAGE_ORDER, Key(message.at, message.key), kind)
 

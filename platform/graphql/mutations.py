@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import strawberry
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
+from lead_orchestrator.graphql.operations.mutations import OperationsMutations
 from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.scalars import JSON
+from lead_orchestrator.graphql.touches.fields import TouchMutations
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
 from lead_orchestrator.leads.addresses import checked_email, checked_phone, checked_zone
@@ -72,7 +75,7 @@ class UpdateLeadInput:
 
 
 @strawberry.type
-class Mutation:
+class Mutation(CatalogMutations, TouchMutations, OperationsMutations):
     @strawberry.mutation
     @requires(Role.AGENT)
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

@@ -16,13 +16,18 @@ from lead_orchestrator.errors import ForbiddenError
 from lead_orchestrator.graphql.context import Context
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["decide", "requires"]
+__all__ = ["allows", "decide", "requires"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # A platform administrator passes for every franchise field and then finds nothing there: its token has no tenant.
 _RANK = {Role.VISITOR: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3, Role.PLATFORM_ADMIN: 4}
+
+
+def allows(info: Info[Context, None], lowest: Role) -> bool:
+    """Whether the caller's role is `lowest` or above."""
+    return _RANK[info.context.claims.role] >= _RANK[lowest]
 
 
 def decide(claims: Claims, lowest: Role) -> None:

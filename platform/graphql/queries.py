@@ -11,14 +11,22 @@ import strawberry
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql import repository, tenant_types
+from lead_orchestrator.graphql.booking.queries import BOOKING_NODES, BookingQueries
+from lead_orchestrator.graphql.catalog.queries import CATALOG_NODES, CatalogQueries
+from lead_orchestrator.graphql.chat.queries import CHAT_NODES, ChatQueries
 from lead_orchestrator.graphql.connections import Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import page
 from lead_orchestrator.graphql.enums import LeadOrder, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadConnection, Message
+from lead_orchestrator.graphql.operations.queries import NODES as OPERATIONS_NODES
+from lead_orchestrator.graphql.operations.queries import OperationsQueries
+from lead_orchestrator.graphql.operations.tenants import administrators_node
 from lead_orchestrator.graphql.permissions import requires
+from lead_orchestrator.graphql.reporting.queries import ReportQueries
 from lead_orchestrator.graphql.repository import LeadQuery
 from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, Location, LocationConnection, Tenant, User, Viewer
+from lead_orchestrator.graphql.touches.fields import TouchQueries
 from lead_orchestrator.ids import Kind, decode, encode, kind_of
 
 __all__ = ["LeadFilter", "Query"]
@@ -69,7 +77,7 @@ def _search(words: str | None) -> str | None:
 
 
 @strawberry.type
-class Query:
+class Query(BookingQueries, CatalogQueries, ChatQueries, TouchQueries, OperationsQueries, ReportQueries):
     @strawberry.field
     @requires(Role.VISITOR)
     async def viewer(self, info: Request) -> Viewer | None:
@@ -152,7 +160,7 @@ async def _node(info: Request, text: str) -> Node | None:
         message = f"{text[:_SHOWN]!r} is not an id: it begins with {', '.join(f'{kind}_' for kind in Kind)}"
         raise BadInputError(message, field=("id",))
     if info.context.claims.tenant_id is None:
-        return None
+        return await administrators_node(info, kind, decode(kind, text))
     return await _NODES[kind](info, decode(kind, text))
 
 
@@ -196,4 +204,8 @@ _NODES: Mapping[Kind, Callable[[Request, UUID], Awaitable[Node | None]]] = {
     Kind.USER: _user,
     Kind.MESSAGE: _message,
     Kind.MESSAGE_LOG: _inbound,
+    **BOOKING_NODES,
+    **CATALOG_NODES,
+    **CHAT_NODES,
+    **OPERATIONS_NODES,
 }

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, tuple_, values
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    values,
+)
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sql_types
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -30,15 +47,18 @@ __all__ = [
     "hours_of",
     "inbound_by_id",
     "inbound_of",
+    "is_indexable",
     "last_attempts",
     "leads_by_id",
     "leads_page",
     "location_by_slug",
     "locations_page",
+    "looked_up",
     "message_counts",
     "messages_by_id",
     "messages_of",
     "next_touches",
+    "phone_digits",
     "readiness",
     "users_by_id",
     "visible_locations",
@@ -260,7 +280,26 @@ def _lead_terms(session: ReadSession, query: LeadQuery) -> Iterable[ColumnElemen
     if query.created_to is not None:
         yield Lead.created_at < query.created_to
     if query.search and query.search.strip():
-        yield _lead_search(query.search.strip())
+        words = query.search.strip()
+        if is_indexable(words):
+            yield Lead.id == any_(looked_up(literal(session.scope.tenant_id), words, phone_digits(words)))
+        yield _lead_search(words)
+
+
+def is_indexable(words: str) -> bool:
+    """Whether trigrams narrow a search for `words`: it takes three letters or digits in a row."""
+    return re.search(r"[^\W_]{3}", words) is not None
+
+
+def phone_digits(words: str) -> str | None:
+    """The digits of what may be a part of a phone number."""
+    digits = "".join(char for char in words if char.isdecimal())
+    return digits if len(digits) >= FEWEST_DIGITS and set(words) <= PHONE_CHARACTERS else None
+
+
+def looked_up(tenant: Any, words: Any, digits: Any) -> ColumnElement[Any]:
+    """The leads in the caller's scope that may be meant, by the index; looked up once, before the leads are read."""
+    return cast(select(func.lookup_leads(tenant, words, digits)).scalar_subquery(), ARRAY(Uuid()))
 
 
 FEWEST_DIGITS = 3
@@ -270,8 +309,7 @@ PHONE_CHARACTERS = frozenset("0123456789 +-().")
 def _lead_search(words: str) -> ColumnElement[bool]:
     name = func.concat_ws(" ", Lead.first_name, Lead.last_name)
     found = [name.icontains(words, autoescape=True), Lead.email.icontains(words, autoescape=True)]
-    digits = "".join(char for char in words if char.isdecimal())
-    if len(digits) >= FEWEST_DIGITS and set(words) <= PHONE_CHARACTERS:
+    if digits := phone_digits(words):
         found.append(Lead.phone.contains(digits, autoescape=True))
     return or_(*found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import NewType
 
 import strawberry
@@ -12,11 +12,13 @@ from strawberry.types.scalar import ScalarDefinition
 
 from lead_orchestrator.errors import BadInputError
 
-__all__ = ["JSON", "SCALARS", "checked_value"]
+__all__ = ["JSON", "SCALARS", "Cents", "checked_value"]
 
 JSON = NewType("JSON", object)
+Cents = NewType("Cents", int)
 
 DEEPEST = 20
+HIGHEST_CENTS = 2**53 - 1  # what JSON numbers hold everywhere
 _SHOWN = 60
 
 
@@ -46,7 +48,7 @@ def _check_leaf(item: object) -> None:
     if isinstance(item, str):
         if "\x00" in item:
             raise BadInputError(f"{item[:_SHOWN]!r} has a NUL character (U+0000): leave it out")
-        if any("\ud800" <= char <= "\udfff" for char in item):
+        if not item.isascii() and any("\ud800" <= char <= "\udfff" for char in item):
             raise BadInputError(f"{item[:_SHOWN]!r} has half of a surrogate pair: send whole characters")
     elif isinstance(item, float) and not math.isfinite(item):
         raise BadInputError(f"{item} is not a number: send a finite one")
@@ -77,6 +79,22 @@ def _time(value: object) -> time:
         raise _refuse(value, expected) from None
 
 
+def _date(value: object) -> date:
+    expected = "a day: write YYYY-MM-DD, as in 2026-03-01"
+    try:
+        if not isinstance(value, str) or len(value) != len("YYYY-MM-DD"):
+            raise _refuse(value, expected)
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        raise _refuse(value, expected) from None
+
+
+def _cents(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > HIGHEST_CENTS:
+        raise _refuse(value, "an amount: write a whole number of cents")
+    return value
+
+
 def _json(value: object) -> object:
     try:
         return checked_value(value)
@@ -96,6 +114,15 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="HH:MM, local wall time of the location",
         serialize=lambda wall: wall.strftime("%H:%M"),
         parse_value=_time,
+    ),
+    date: strawberry.scalar(
+        name="Date", description="YYYY-MM-DD", serialize=lambda day: day.isoformat(), parse_value=_date
+    ),
+    Cents: strawberry.scalar(
+        name="Cents",
+        description="Integer number of cents, may exceed 32 bits",
+        serialize=lambda cents: cents,
+        parse_value=_cents,
     ),
     JSON: strawberry.scalar(
         name="JSON", description="Any JSON value", serialize=lambda value: value, parse_value=_json

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import strawberry
-from graphql import lexicographic_sort_schema, print_schema
+from graphql import GraphQLSchema, lexicographic_sort_schema, print_schema
 from strawberry.extensions import (
     AddValidationRules,
     DisableIntrospection,
@@ -17,17 +17,21 @@ from strawberry.extensions import (
 )
 from strawberry.schema.config import StrawberryConfig
 
+from lead_orchestrator.graphql.catalog.types import Service
+from lead_orchestrator.graphql.chat.types import ChatMessage
+from lead_orchestrator.graphql.documents import made_manifest
 from lead_orchestrator.graphql.lead_types import Message
 from lead_orchestrator.graphql.limits import MOST_TOKENS, NamedOperation, OperationSize, StorableText
 from lead_orchestrator.graphql.mutations import Mutation
 from lead_orchestrator.graphql.queries import Query
 from lead_orchestrator.graphql.scalars import SCALARS
+from lead_orchestrator.graphql.subscriptions import SocketsOnly, Subscription
 from lead_orchestrator.graphql.tenant_types import Location, Tenant, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["make_schema", "schema_sdl"]
+__all__ = ["core_schema", "documents_manifest", "make_schema", "schema_sdl"]
 
 
 class _Schema(strawberry.Schema):
@@ -44,18 +48,30 @@ def make_schema(*, development: bool) -> strawberry.Schema:
         ParserCache,
         ValidationCache,
         NamedOperation,
+        SocketsOnly,
     ]
     if not development:
         extensions.insert(0, DisableIntrospection)
     return _Schema(
         query=Query,
         mutation=Mutation,
-        types=[Location, Message, Tenant, User],
+        subscription=Subscription,
+        types=[ChatMessage, Service, Location, Message, Tenant, User],
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not development, scalar_map=SCALARS),
     )
 
 
+def core_schema() -> GraphQLSchema:
+    """The schema as graphql-core has it."""
+    return make_schema(development=True)._schema  # noqa: SLF001 - the library offers no other way to it
+
+
+def documents_manifest() -> str:
+    """The manifest of the trusted documents, as it has to be committed."""
+    return made_manifest(core_schema())
+
+
 def schema_sdl() -> str:
     """The schema in SDL, sorted, so that the same schema is the same text."""
-    return print_schema(lexicographic_sort_schema(make_schema(development=True)._schema)) + "\n"  # noqa: SLF001 - the library offers no sorted text of its own
+    return print_schema(lexicographic_sort_schema(core_schema())) + "\n"

@@ -8,11 +8,14 @@ from uuid import UUID
 
 import strawberry
 
+from lead_orchestrator.catalog import repository as catalog_repository
 from lead_orchestrator.graphql import repository
+from lead_orchestrator.graphql.catalog.of_locations import LocationCatalog
 from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
 from lead_orchestrator.graphql.enums import Role
+from lead_orchestrator.graphql.operations import repository as operations_repository
 from lead_orchestrator.graphql.repository import ReadinessFacts
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.ids import Kind, encode
@@ -35,7 +38,7 @@ class OpeningHours:
 
 
 @strawberry.type
-class Location(Node):
+class Location(LocationCatalog, Node):
     key: strawberry.Private[UUID]
     name: str
     slug: str
@@ -111,7 +114,18 @@ class ReadinessCheck:
 
 
 @strawberry.type
+class TenantUsage:
+    """Of what the caller sees; the month is the calendar's in UTC. The assistant's counts are 0 while there is none."""
+
+    leads: int
+    messages_this_month: int
+    assistant_tokens_this_month: int = 0
+    assistant_token_budget: int = 0
+
+
+@strawberry.type
 class Tenant(Node):
+    key: strawberry.Private[UUID]
     name: str
     slug: str
     status: str
@@ -122,6 +136,7 @@ class Tenant(Node):
     def of(cls, row: models.Tenant) -> Tenant:
         return cls(
             id=strawberry.ID(encode(Kind.TENANT, row.id)),
+            key=row.id,
             name=row.name,
             slug=row.slug,
             status=row.status,
@@ -132,11 +147,18 @@ class Tenant(Node):
     @strawberry.field
     async def readiness(self, info: Request) -> list[ReadinessCheck]:
         """What is still missing before go-live, each check with its reason."""
-        facts = await info.context.run(repository.readiness)
-        return list(_checks(facts, demo_mode=self.demo_mode))
+        facts = await info.context.within(self.key, repository.readiness)
+        unset = await info.context.within(self.key, catalog_repository.unset_durations)
+        return list(_checks(facts, unset, demo_mode=self.demo_mode))
+
+    @strawberry.field
+    async def usage(self, info: Request) -> TenantUsage:
+        """Counts only."""
+        used = await info.context.within(self.key, operations_repository.usage)
+        return TenantUsage(leads=used.leads, messages_this_month=used.messages_this_month)
 
 
-def _checks(facts: ReadinessFacts, *, demo_mode: bool) -> Iterator[ReadinessCheck]:
+def _checks(facts: ReadinessFacts, unset_durations: int, *, demo_mode: bool) -> Iterator[ReadinessCheck]:
     yield _check("shopmonkey_key", facts.crm_key, "there is no ShopMonkey API key")
     yield _check("webhook_secret", facts.webhook_secret, "there is no secret to verify ShopMonkey's webhooks with")
     claimed = f"{facts.claimed_locations} of {facts.locations} locations have a ShopMonkey location"
@@ -145,6 +167,8 @@ def _checks(facts: ReadinessFacts, *, demo_mode: bool) -> Iterator[ReadinessChec
     yield _check("sms_accepted", facts.sms_refused is None, f"Twilio refused the account: {facts.sms_refused}")
     yield _check("mail_sender", facts.mail_account, "there is no SendGrid account with an address to mail from")
     yield _check("mail_accepted", facts.mail_refused is None, f"SendGrid refused the account: {facts.mail_refused}")
+    assumed = f"{unset_durations} services take their category's usual time: set how long each takes at your shops"
+    yield _check("service_durations", unset_durations == 0, assumed)
     yield _check("live", not demo_mode, "demo mode is on: only the allow-list is contacted")
 
 
@@ -173,8 +197,10 @@ class User(Node):
 
     @strawberry.field
     async def locations(self, info: Request) -> list[Location]:
-        rows = await info.context.run(repository.visible_locations, self.location_ids, MOST_LOCATIONS)
-        return [Location.of(row) for row in rows]
+        if self.role is Role.PLATFORM_ADMIN:
+            return []
+        rows = await info.context.loaders.every_location.load(MOST_LOCATIONS)
+        return [Location.of(row) for row in rows if self.location_ids is None or row.id in self.location_ids]
 
 
 @strawberry.type
@@ -191,6 +217,8 @@ class Viewer:
 
     @strawberry.field
     async def user(self, info: Request) -> User | None:
+        if self.role is Role.PLATFORM_ADMIN and self.user_id is not None:
+            return await _administrator(info, self.user_id)
         if self.user_id is None or not self._is_staff():
             return None
         row = await info.context.loaders.users.load(self.user_id)
@@ -209,6 +237,21 @@ class Viewer:
 
     def _is_staff(self) -> bool:
         return self.role not in (Role.VISITOR, Role.PLATFORM_ADMIN)
+
+
+async def _administrator(info: Request, user_id: UUID) -> User | None:
+    async with info.context.services.tenancy.platform() as session:
+        row = await operations_repository.platform_user(session, user_id)
+    if row is None:
+        return None
+    return User(
+        id=strawberry.ID(encode(Kind.USER, row.id)),
+        email=row.email,
+        name=row.name,
+        role=Role.PLATFORM_ADMIN,
+        active=row.active,
+        location_ids=[],
+    )
 
 
 async def tenant(info: Request) -> Tenant | None:

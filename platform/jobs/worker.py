@@ -10,6 +10,7 @@ from typing import Any, cast
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
 from lead_orchestrator.jobs.work import JOBS
@@ -46,6 +47,9 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         stack = context["stack"] = AsyncExitStack()
         services = context["services"] = await stack.enter_async_context(open_services(settings))
         queue = context["queue"] = Queue(context["redis"])
+        bell = Bell(context["redis"])
+        stack.push_async_callback(bell.close)
+        services.tenancy.on_events = bell.ring
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()
         _log.info("worker_started", jobs=settings.worker_jobs)

@@ -77,7 +77,11 @@ class MessageStatus(StrEnum):
 
 
 class Lead(Base):
-    """`enrolment` counts how often the person entered the 13 touches; `opted_out` and `consented` list channels."""
+    """`enrolment` counts how often the person entered the 13 touches; `opted_out` and `consented` list channels.
+
+    For reports: bit n of `touched` is set once touch n went out; `answered_after` and `booked_after` are the number of the
+    last touch before the first answer and the first booking (0: before any), None while there is none.
+    """
 
     __tablename__ = "leads"
 
@@ -104,6 +108,14 @@ class Lead(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_activity_at: Mapped[datetime] = mapped_column(Moment)
     first_contacted_at: Mapped[datetime | None] = mapped_column(Moment)
+    touched: Mapped[int] = mapped_column(default=0)
+    answered_after: Mapped[int | None]
+    booked_after: Mapped[int | None]
+
+    @property
+    def last_touch(self) -> int:
+        """The highest number of a touch that went out in any enrolment; 0 before the first."""
+        return max(self.touched.bit_length() - 1, 0)
 
     @property
     def name(self) -> str:

@@ -196,6 +196,7 @@ class Leads:
 
     async def _set(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> None:
         before, lead.status = lead.status, status
+        _note_milestones(lead, status)
         lead.last_activity_at = await app_now(session)
         _became(session, lead, "lead.status", {"from": before, "to": status.value})
         if status in ENDS_TOUCHES:
@@ -294,6 +295,7 @@ def _new_lead(session: WriteSession, enquiry: Enquiry, now: datetime) -> Lead:
         enrolment=1,
         enrolled_at=now,
         touches_sent=0,
+        touched=0,
         touches_paused=False,
         opted_out=[],
         consented=[],
@@ -318,6 +320,14 @@ def _enrol_again(lead: Lead, now: datetime) -> None:
     lead.status = LeadStatus.NEW
     lead.touches_sent = 0
     lead.touches_paused = False
+
+
+def _note_milestones(lead: Lead, status: LeadStatus) -> None:
+    """The first answer and the first booking, each with the touch that came before it."""
+    if status in (LeadStatus.ENGAGED, LeadStatus.HOT) and lead.answered_after is None:
+        lead.answered_after = lead.last_touch
+    if status in (LeadStatus.BOOKED, LeadStatus.WON) and lead.booked_after is None:
+        lead.booked_after = lead.last_touch
 
 
 def _became(session: WriteSession, lead: Lead, kind: str, detail: Mapping[str, object] | None) -> None:

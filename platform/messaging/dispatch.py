@@ -167,7 +167,8 @@ class Dispatcher:
         location = around.locations[lead.location_id]
         wanted = Channel(message.channel)
         if message.kind == MessageKind.TOUCH:
-            wanted = around.schedules[lead.location_id][message.touch_number or 1].channel
+            planned = around.schedules[lead.location_id].get(message.touch_number or 1)
+            wanted = planned.channel if planned else wanted
         others = [channel for channel in _ALTERNATIVES if channel is not wanted]
         config = around.config
         zone, zone_from = _zone(lead, location)
@@ -271,7 +272,9 @@ class Dispatcher:
         if message.kind != MessageKind.TOUCH:
             return message.subject, message.body or ""
         location = around.locations[lead.location_id]
-        touch = around.schedules[lead.location_id][message.touch_number or 1]
+        touch = around.schedules[lead.location_id].get(message.touch_number or 1)
+        if touch is None:
+            raise BadInputError(f"the schedule has no touch {message.touch_number} any more")
         return wording(touch, channel, values(lead, location, self._links))
 
     async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:

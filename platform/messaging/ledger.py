@@ -10,7 +10,7 @@ from uuid import UUID
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
-from lead_orchestrator.leads.service import Leads, locked
+from lead_orchestrator.leads.service import Leads, locked, locked_person
 from lead_orchestrator.leads.status import ENDS_TOUCHES
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.tenancy import repository as tenancy_repository
@@ -57,9 +57,8 @@ class Ledger:
         self, session: WriteSession, lead_id: UUID, message_id: UUID, attempt: int, outcome: Outcome
     ) -> MessageStatus | None:
         """Write `outcome` where this attempt still stands; None if somebody else has settled it."""
-        if isinstance(outcome, ProviderRefused) and outcome.opted_out:
-            await repository.lock_person(session, lead_id)
-        lead = await locked(session, lead_id)
+        opted_out = isinstance(outcome, ProviderRefused) and outcome.opted_out
+        lead = await (locked_person if opted_out else locked)(session, lead_id)
         # Accepted after all, just before it would have been sent again.
         statuses = (*_OPEN, MessageStatus.SCHEDULED) if isinstance(outcome, Accepted) else _OPEN
         message = await repository.lock_message(session, message_id, attempt, statuses)
@@ -79,11 +78,11 @@ class Ledger:
         return MessageStatus(message.status)
 
     async def resend(self, session: WriteSession, message: ScheduledMessage) -> None:
-        """The provider does not have a message of an unknown attempt: send it again, once, as a new attempt."""
+        """The provider does not have a message of an unknown attempt: send it again, as a new attempt."""
         message.status, message.lease_until = MessageStatus.SCHEDULED, None
         message.resends += 1
         message.due_at = await app_now(session)
-        message.decision = "Sent again once: the provider has no trace of the first attempt"
+        message.decision = "Sent again: the provider has no trace of the attempt before"
         await repository.close_attempt(session, message.id, message.attempt, status="NOT_SENT")
 
     async def after_touch(self, session: WriteSession, lead: Lead, number: int) -> None:
@@ -125,6 +124,7 @@ class Ledger:
             await self._leads.move(session, lead, LeadStatus.CONTACTED, "First contact")
         if message.kind == MessageKind.TOUCH:
             lead.touches_sent += 1
+            lead.touched |= 1 << (message.touch_number or 0)
             await self.after_touch(session, lead, message.touch_number or 0)
 
     async def _refused(

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
 
-from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.models import MessagingConfig
@@ -28,7 +27,6 @@ __all__ = [
     "expire_leases",
     "leads_with_message_in_flight",
     "lock_message",
-    "lock_person",
     "opted_out_addresses",
     "owned_provider_ids",
     "postpone_check",
@@ -132,13 +130,6 @@ async def refuse_channel(session: WriteSession, channel: Channel, reason: str | 
 
 def add_attempt(session: WriteSession, attempt: MessageLog) -> None:
     session.add(attempt)
-
-
-async def lock_person(session: WriteSession, lead_id: UUID) -> None:
-    """Lock every lead with this lead's addresses, in one order: an opt-out changes them all, and two must not deadlock."""
-    lead = await leads_repository.get(session, lead_id)
-    if lead is not None:
-        await leads_repository.with_address(session, lead.phone, lead.email)
 
 
 async def lock_message(

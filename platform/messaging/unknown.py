@@ -40,7 +40,8 @@ class Resolver:
     """Finds out about one tenant's unknown messages.
 
     Twilio is asked for texts to that number with that wording which no other row owns. Found: it was sent. Absent after
-    the settle time: one resend, as a new attempt. SendGrid cannot be asked: its events tell, or staff decides.
+    the settle time: one resend, as a new attempt; a few, where each sender itself died. SendGrid cannot be asked: its
+    events tell, or staff decides.
     """
 
     def __init__(
@@ -98,15 +99,17 @@ class Resolver:
         if early > timedelta():
             await repository.postpone_check(session, message.id, message.attempt, early, message.decision or "")
             return False
-        return await self._absent(session, message)
+        return await self._absent(session, message, attempt)
 
     def _settled_at(self, attempt: MessageLog) -> datetime:
         """From when on the provider's silence means that it has no such message: its call has ended long before."""
         ended = attempt.finished_at or attempt.started_at + timedelta(seconds=self._policy.last_call)
         return ended + timedelta(seconds=self._policy.settle)
 
-    async def _absent(self, session: WriteSession, message: ScheduledMessage) -> bool:
-        if message.resends:
+    async def _absent(self, session: WriteSession, message: ScheduledMessage, attempt: MessageLog) -> bool:
+        # A sender that died before it noted any answer says nothing about the provider: that alone does not need staff.
+        most = 1 if attempt.finished_at else self._policy.most_attempts
+        if message.resends >= most:
             why = "Unknown whether it went out, twice: staff decides"
             await repository.postpone_check(session, message.id, message.attempt, None, why)
             return False

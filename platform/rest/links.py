@@ -11,8 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.models import Channel
-from lead_orchestrator.leads.service import Leads
-from lead_orchestrator.messaging.repository import lock_person
+from lead_orchestrator.leads.service import Leads, locked_person
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.links import LinkSigner, OpenedLink
 from lead_orchestrator.tenancy.models import Location
@@ -85,9 +84,9 @@ class CustomerLinks:
 
     async def _opt_out(self, opened: OpenedLink) -> bool:
         async with self.tenancy.write(Scope.service(opened.tenant_id, "unsubscribe")) as session:
-            await lock_person(session, opened.lead_id)
-            lead = await leads_repository.get_for_update(session, opened.lead_id)
-            if lead is None:
+            try:
+                lead = await locked_person(session, opened.lead_id)
+            except NotFoundError:
                 return False
             await self.leads.opt_out(session, lead, [Channel.EMAIL], "Unsubscribed by the link in an e-mail")
             return True

@@ -50,6 +50,10 @@ class Access:
             raise UnauthenticatedError(_SCHEME)
         return self.verifier.verify(token.strip())
 
+    def seconds_left(self, claims: Claims) -> float:
+        """Until the token expires; zero when it has."""
+        return max(0.0, claims.expires_at.timestamp() - time.time())
+
 
 class RevocationWatch:
     """Reads again every half second what Postgres says was revoked lately, into `revocations`.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["Lookups", "Revocation", "Route"]
@@ -84,6 +84,13 @@ class Lookups:
         async with self._engine.connect() as connection:
             rows = await connection.execute(text("SELECT * FROM lookup_revoked(:since)"), {"since": since})
             return [Revocation(row.kind, row.tenant_id, row.id, row.generation) for row in rows]
+
+    async def heads(self, tenant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The position of the newest event of each of these tenants."""
+        statement = text("SELECT * FROM lookup_heads(:tenants)").bindparams(bindparam("tenants", type_=ARRAY(Uuid())))
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(statement, {"tenants": list(tenant_ids)})
+            return {row.tenant_id: row.position for row in rows}
 
     async def record_unrouted(self, source: str, key: str, external_id: str, operation: str) -> bool:
         """Keep an event whose location nobody has claimed yet; False when its location or the whole table is full."""

@@ -17,6 +17,7 @@ Command = Literal["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"]
 # One evaluation per statement: a bare current_setting() in a policy runs once per row.
 _TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
 _LEAD = "(SELECT nullif(current_setting('app.lead_id', true), '')::uuid)"
+_SESSION = "(SELECT nullif(current_setting('app.session_id', true), '')::uuid)"
 _ALL_LOCATIONS = "(SELECT current_setting('app.location_ids', true)) = '*'"
 _LOCATION_LIST = (
     "(SELECT string_to_array(nullif(nullif(current_setting('app.location_ids', true), ''), '*'), ',')::uuid[])::uuid[]"
@@ -73,6 +74,7 @@ class TablePolicy:
     tenant_column: str = "tenant_id"
     location_column: str = "location_id"
     visitor_lead_column: str | None = None
+    visitor_session_column: str | None = None
 
 
 TABLES: dict[str, TablePolicy] = {
@@ -100,6 +102,7 @@ TABLES: dict[str, TablePolicy] = {
         "tenant",
         app=("SELECT", "UPDATE"),
         platform=("SELECT", "INSERT", "UPDATE"),
+        lookup=("SELECT (tenant_id, position)",),
         why="one row a tenant: the position of its newest event",
     ),
     "tenant_crm_configs": TablePolicy(
@@ -150,6 +153,7 @@ TABLES: dict[str, TablePolicy] = {
     "leads": TablePolicy(
         "location",
         visitor=("SELECT (tenant_id, id, location_id, first_name, last_name, status, created_at)",),
+        lookup=("SELECT (tenant_id, id, location_id, first_name, last_name, email, phone)",),
         visitor_lead_column="id",
     ),
     "lead_orders": TablePolicy("location"),
@@ -157,6 +161,27 @@ TABLES: dict[str, TablePolicy] = {
     "consents": TablePolicy("location", app=("SELECT", "INSERT")),
     "scheduled_messages": TablePolicy("location", lookup=("SELECT (tenant_id, status, due_at, lease_until)",)),
     "message_logs": TablePolicy("location"),
+    "service_catalog": TablePolicy(
+        "shared",
+        visitor=(
+            "SELECT (tenant_id, id, location_id, name, description, category, price_cents, currency, duration_minutes, active,"
+            " display_order)",
+        ),
+    ),
+    "location_closures": TablePolicy("location", visitor=("SELECT (tenant_id, id, location_id, starts_at, ends_at)",)),
+    "bays": TablePolicy("location", platform=("SELECT", "INSERT")),
+    "appointments": TablePolicy("location"),
+    "appointment_services": TablePolicy("location"),
+    "chat_sessions": TablePolicy(
+        "location",
+        visitor=("SELECT (tenant_id, id, location_id, channel, state, version, created_at, last_message_at)",),
+        visitor_session_column="id",
+    ),
+    "chat_messages": TablePolicy(
+        "location",
+        visitor=("SELECT",),
+        visitor_session_column="session_id",
+    ),
     "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at)",)),
 }
 
@@ -167,6 +192,8 @@ DEFINER_FUNCTIONS = frozenset(
         "lookup_due_lag()",
         "lookup_due_messages()",
         "lookup_due_polls()",
+        "lookup_heads(uuid[])",
+        "lookup_leads(uuid, text, text)",
         "lookup_next_due()",
         "lookup_open_messages()",
         "lookup_revoked(timestamp with time zone)",
@@ -213,8 +240,12 @@ def _visitor(rule: TablePolicy) -> str:
     terms = [_tenant(rule.tenant_column)]
     if rule.scope == "location":
         terms.append(_location(rule.location_column))
+    elif rule.scope == "shared":
+        terms.append(f"({rule.location_column} IS NULL OR {_location(rule.location_column)})")
     if rule.visitor_lead_column is not None:
         terms.append(f"{rule.visitor_lead_column} = {_LEAD}")
+    if rule.visitor_session_column is not None:
+        terms.append(f"{rule.visitor_session_column} = {_SESSION}")
     return " AND ".join(terms)
 
 

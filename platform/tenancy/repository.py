@@ -23,6 +23,7 @@ __all__ = [
     "claim_route",
     "location",
     "location_by_slug",
+    "location_route",
     "locations_by_id",
     "lock_onboarding",
     "mark_replayed",
@@ -32,6 +33,7 @@ __all__ = [
     "tenant_by_slug",
     "tenants",
     "unrouted",
+    "unrouted_by_id",
     "upsert_crm",
     "upsert_location",
     "upsert_messaging",
@@ -158,6 +160,21 @@ async def unrouted(session: PlatformSession, keys: Sequence[str], limit: int = 1
         .limit(limit)
     )
     return list(await session.scalars(statement))
+
+
+async def unrouted_by_id(session: PlatformSession, key: UUID) -> UnroutedWebhook | None:
+    own = select(UnroutedWebhook).where(UnroutedWebhook.id == key).execution_options(populate_existing=True)
+    return await session.scalar(own)
+
+
+async def location_route(session: PlatformSession, key: str) -> tuple[UUID, UUID] | None:
+    """The tenant and the location that have claimed a ShopMonkey location."""
+    statement = text(
+        "SELECT tenant_id, location_id FROM routes WHERE kind = 'shopmonkey_location' AND key = :key"
+        " AND location_id IS NOT NULL"
+    )
+    row = (await session.execute(statement, {"key": key})).one_or_none()
+    return (row.tenant_id, row.location_id) if row else None
 
 
 async def mark_replayed(session: PlatformSession, ids: Sequence[UUID]) -> None:

@@ -52,16 +52,20 @@ class Revocable(Protocol):
 class RevocationList:
     """What was revoked, fed with rows in any order and as often as one likes: applying a row twice changes nothing.
 
+    `version` rises whenever a row revokes what counted until then: who keeps verified claims looks again.
+
     The order matters between TENANT_SUSPENDED and TENANT_RESUMED of one tenant alone: the last one applied holds.
     """
 
     def __init__(self) -> None:
+        self.version = 0
         self._ended: dict[tuple[RevocationKind, str], datetime | None] = {}
         self._generations: dict[str, int] = {}
         self._suspended: set[str] = set()
 
     def apply(self, rows: Iterable[Revocation]) -> None:
         for row in rows:
+            self.version += self._is_news(row)
             match row.kind:
                 case RevocationKind.SESSION | RevocationKind.TOKEN:
                     self._ended[row.kind, row.key] = row.until
@@ -71,6 +75,18 @@ class RevocationList:
                     self._suspended.add(row.key)
                 case RevocationKind.TENANT_RESUMED:
                     self._suspended.discard(row.key)
+
+    def _is_news(self, row: Revocation) -> bool:
+        """Whether some token may count no longer because of `row`."""
+        match row.kind:
+            case RevocationKind.SESSION | RevocationKind.TOKEN:
+                return (row.kind, row.key) not in self._ended
+            case RevocationKind.GENERATION:
+                return row.generation > self._generations.get(row.key, 0)
+            case RevocationKind.TENANT_SUSPENDED:
+                return row.key not in self._suspended
+            case RevocationKind.TENANT_RESUMED:
+                return False
 
     def forget(self, now: datetime) -> None:
         """Drop the sessions and tokens whose last token has expired by `now`."""

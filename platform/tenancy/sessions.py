@@ -7,7 +7,7 @@ whose settings the policies of every table read. A session without a tenant does
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
@@ -156,13 +156,18 @@ class WriteSession(ReadSession):
             del self._buffer.audits[audits:]
             raise
 
-    async def append(self) -> None:
-        """Write what was buffered; called once, by `Tenancy`, as the last statement before the commit."""
+    async def append(self) -> int | None:
+        """Write what was buffered; called once, by `Tenancy`, as the last statement before the commit.
+
+        Returns the tenant's new position if there were events.
+        """
         await self.flush()
         buffer, self._buffer = self._buffer, _Buffer()
         if buffer.events or buffer.audits:
             events = json.dumps([event.row() for event in buffer.events])
-            await self.execute(_APPEND, {"events": events, "audits": json.dumps(buffer.audits)})
+            position = await self.scalar(_APPEND, {"events": events, "audits": json.dumps(buffer.audits)})
+            return int(position) if buffer.events else None
+        return None
 
 
 class PlatformSession(AsyncSession):
@@ -179,10 +184,15 @@ _S = TypeVar("_S", bound=ReadSession)
 
 
 class Tenancy:
-    """Hands out sessions."""
+    """Hands out sessions.
+
+    `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events; it returns at
+    once and never raises.
+    """
 
     def __init__(self, engines: Engines) -> None:
         self.engines = engines
+        self.on_events: Callable[[UUID, int], None] | None = None
 
     @asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[ReadSession]:
@@ -202,7 +212,9 @@ class Tenancy:
             raise ScopeError("a visitor writes nothing: run the service in Scope.service(tenant_id)")
         async with self._open(WriteSession, self.engines.app, scope) as session:
             yield session
-            await session.append()
+            position = await session.append()
+        if position is not None and self.on_events is not None:
+            self.on_events(scope.tenant_id, position)
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[PlatformSession]:

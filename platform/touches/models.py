@@ -1,4 +1,4 @@
-"""A tenant's own touches; a location's row stands before the tenant's, and that before the default."""
+"""A tenant's own touches: a location's stand in the place of the tenant's, and those in the place of the default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TouchTemplate"]
 
 
 class TouchTemplate(Base):
-    """`location_id` None is the whole tenant's."""
+    """`location_id` None is the whole tenant's; all rows of one schedule have its `version`."""
 
     __tablename__ = "touch_templates"
 
@@ -25,3 +25,5 @@ class TouchTemplate(Base):
     channel: Mapped[str] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
+    whatsapp_template: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(server_default="1")

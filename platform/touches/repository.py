@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, exists, func, or_, select, text
+from sqlalchemy.orm import aliased
 
-from lead_orchestrator.leads.models import ScheduledMessage
+from lead_orchestrator.leads.models import MessageKind, MessageStatus, ScheduledMessage
+from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches.models import TouchTemplate
 
-__all__ = ["add", "templates"]
+__all__ = ["add", "in_flight", "lock_schedule", "messaging_config", "replace_templates", "templates"]
 
 
 async def templates(session: ReadSession, location_ids: Sequence[UUID]) -> Sequence[TouchTemplate]:
@@ -26,3 +28,40 @@ async def templates(session: ReadSession, location_ids: Sequence[UUID]) -> Seque
 def add(session: WriteSession, message: ScheduledMessage) -> None:
     """Insert `message` with the session's next flush."""
     session.add(message)
+
+
+async def lock_schedule(session: WriteSession) -> None:
+    """Until the transaction ends nobody else changes the tenant's schedules."""
+    key = f"touch_schedule:{session.scope.tenant_id}"
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
+async def replace_templates(session: WriteSession, location_id: UUID | None, rows: Sequence[TouchTemplate]) -> None:
+    """`rows` become the whole schedule of the location, or (None) of the tenant."""
+    place = TouchTemplate.location_id.is_(None) if location_id is None else TouchTemplate.location_id == location_id
+    await session.execute(delete(TouchTemplate).where(TouchTemplate.tenant_id == session.scope.tenant_id, place))
+    session.add_all(rows)
+    await session.flush()
+
+
+async def in_flight(session: ReadSession, location_id: UUID | None) -> int:
+    """How many leads wait for a touch of the schedule of the location, or (None) of the tenant's own."""
+    statement = select(func.count(func.distinct(ScheduledMessage.lead_id))).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        ScheduledMessage.kind == MessageKind.TOUCH,
+        ScheduledMessage.status == MessageStatus.SCHEDULED,
+    )
+    if location_id is not None:
+        statement = statement.where(ScheduledMessage.location_id == location_id)
+    else:
+        own = aliased(TouchTemplate)
+        has_own = exists().where(
+            own.tenant_id == ScheduledMessage.tenant_id, own.location_id == ScheduledMessage.location_id
+        )
+        statement = statement.where(~has_own)
+    return int(await session.scalar(statement) or 0)
+
+
+async def messaging_config(session: ReadSession) -> MessagingConfig | None:
+    """The row with the tenant's quiet hours."""
+    return await session.scalar(select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id))

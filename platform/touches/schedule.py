@@ -17,13 +17,17 @@ VARIABLES = frozenset({"first_name", "shop_name", "shop_address", "vehicle", "ch
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """The `number`-th touch (from 1), due `day` days after the first contact; `subject` is for e-mail only."""
+    """The `number`-th touch (from 1), due `day` days after the first contact; `subject` is for e-mail only.
+
+    `whatsapp_template` names the approved template that opens a conversation there.
+    """
 
     number: int
     day: int
     channel: Channel
     subject: str | None
     body: str
+    whatsapp_template: str | None = None
 
 
 def next_due(anchor: datetime, day: int, zone: ZoneInfo, previous_sent_at: datetime | None) -> datetime:

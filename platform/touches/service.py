@@ -12,10 +12,11 @@ from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches import repository
+from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES, Touch, next_due
 from lead_orchestrator.touches.templates import clean, render
 
-__all__ = ["LAST_TOUCH", "Schedule", "plan_next", "schedules", "values", "wording"]
+__all__ = ["LAST_TOUCH", "Schedule", "plan_next", "schedules", "touch_of", "values", "wording"]
 
 LAST_TOUCH = len(DEFAULT_TOUCHES)
 
@@ -24,16 +25,21 @@ Schedule = dict[int, Touch]
 
 
 async def schedules(session: ReadSession, location_ids: Sequence[UUID]) -> dict[UUID, Schedule]:
-    """The touches of each of these locations."""
+    """The touches of each of these locations: its own, else the tenant's, else the default ones."""
     rows = await repository.templates(session, location_ids)
-    made: dict[UUID, Schedule] = {}
-    for location_id in location_ids:
-        schedule = {touch.number: touch for touch in DEFAULT_TOUCHES}
-        for row in sorted(rows, key=lambda row: row.location_id is not None):
-            if row.location_id in (None, location_id):
-                schedule[row.number] = Touch(row.number, row.day, Channel(row.channel), row.subject, row.body)
-        made[location_id] = schedule
-    return made
+    return {location_id: _in_force(rows, location_id) for location_id in location_ids}
+
+
+def _in_force(rows: Sequence[TouchTemplate], location_id: UUID) -> Schedule:
+    own = [row for row in rows if row.location_id == location_id]
+    stored = own or [row for row in rows if row.location_id is None]
+    touches = [touch_of(row) for row in stored] or DEFAULT_TOUCHES
+    return {touch.number: touch for touch in touches}
+
+
+def touch_of(row: TouchTemplate) -> Touch:
+    """The touch that is stored in `row`."""
+    return Touch(row.number, row.day, Channel(row.channel), row.subject, row.body, row.whatsapp_template)
 
 
 def values(lead: Lead, location: Location, links: LinkSigner) -> dict[str, str]:

@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.db import database_url
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
+from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
@@ -45,7 +47,15 @@ class Franchise:
 
 
 @asynccontextmanager
-async def open_api(tenancy: Tenancy, secret_box: SecretBox, *, development: bool) -> AsyncIterator[Api]:
+async def open_api(
+    tenancy: Tenancy,
+    secret_box: SecretBox,
+    reader: Reader | None,
+    *,
+    development: bool,
+    budgets: Budgets | None = None,
+    any_document: bool = True,
+) -> AsyncIterator[Api]:
     issuer = TokenIssuer(generate_private_key(), "https://issuer.example.com", "lead-orchestrator")
     revocations = RevocationList()
     verifier = TokenVerifier(
@@ -56,20 +66,42 @@ async def open_api(tenancy: Tenancy, secret_box: SecretBox, *, development: bool
     async def wake(tenant_id: UUID) -> None:
         woken.append(tenant_id)
 
-    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, revocations), wake, development=development)
+    events: list[tuple[UUID, UUID]] = []
+
+    async def wake_event(tenant_id: UUID, event_id: UUID) -> None:
+        events.append((tenant_id, event_id))
+
+    services = GraphQLServices(
+        tenancy,
+        Leads(secret_box),
+        Access(verifier, revocations),
+        wake,
+        wake_event,
+        development=development,
+        reader=reader,
+        budgets=budgets,
+        any_document=any_document,
+    )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
-        yield Api(http, issuer, woken)
+        yield Api(http, issuer, woken, events)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def api(tenancy: Tenancy, secret_box: SecretBox) -> AsyncIterator[Api]:
-    async with open_api(tenancy, secret_box, development=False) as api:
+async def reader(database: TestDatabase) -> AsyncIterator[Reader]:
+    reader = Reader(database.urls.app, size=5)
+    yield reader
+    await reader.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def api(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> AsyncIterator[Api]:
+    async with open_api(tenancy, secret_box, reader, development=False) as api:
         yield api
 
 
 @pytest_asyncio.fixture(scope="session")
-async def development_api(tenancy: Tenancy, secret_box: SecretBox) -> AsyncIterator[Api]:
-    async with open_api(tenancy, secret_box, development=True) as api:
+async def development_api(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> AsyncIterator[Api]:
+    async with open_api(tenancy, secret_box, reader, development=True) as api:
         yield api
 
 

@@ -47,6 +47,7 @@ class Api:
     http: httpx.AsyncClient
     issuer: TokenIssuer
     woken: list[UUID]
+    events: list[tuple[UUID, UUID]] = field(default_factory=list)
 
     def token(
         self,

@@ -153,7 +153,7 @@ async def test_forms_are_refused(api: Api) -> None:
     form = await api.http.post("/graphql", data={"query": "{ viewer { role } }"})
     files = await api.http.post("/graphql", files={"operations": (None, '{"query": "{ viewer { role } }"}')})
 
-    assert (form.status_code, files.status_code) == (400, 400)
+    assert (form.status_code, files.status_code) == (415, 415)
 
 
 async def test_a_socket_is_refused(api: Api) -> None:

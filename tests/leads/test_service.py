@@ -171,13 +171,12 @@ async def test_the_same_person_at_another_tenant_is_another_lead(
 
 
 async def test_twenty_enquiries_at_the_same_moment_are_one_lead(desk: Desk) -> None:
-    phone = phone_number()
+    for phone in (phone_number(), phone_number(), phone_number()):  # the first round opens the connections
+        received = await asyncio.gather(*(desk.ask(phone=phone, email=mail()) for _ in range(20)))
 
-    received = await asyncio.gather(*(desk.ask(phone=phone, email=mail()) for _ in range(20)))
-
-    assert len({one.lead.id for one in received}) == 1
-    assert sum(one.created for one in received) == sum(one.enrolled for one in received) == 1
-    assert await desk.touches(received[0].lead) == [(1, 1, "SCHEDULED")]
+        assert len({one.lead.id for one in received}) == 1
+        assert sum(one.created for one in received) == sum(one.enrolled for one in received) == 1
+        assert await desk.touches(received[0].lead) == [(1, 1, "SCHEDULED")]
 
 
 async def test_enquiries_that_share_addresses_crosswise_do_not_deadlock(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from structlog.testing import capture_logs
 
 from lead_orchestrator.db import database_url
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus
@@ -16,6 +17,7 @@ from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.factories import phone_number
 from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
 from tests.stack import Stack
+from tests.waiting import until_elapsed
 
 Ending = Callable[[Leads, WriteSession, Lead], Awaitable[Any]]
 
@@ -49,7 +51,7 @@ async def test_a_due_touch_is_sent_once_and_the_next_one_planned(stack: Stack) -
     assert (first["status"], first["attempt"], second["status"], second["touch_number"]) == ("SENT", 1, "SCHEDULED", 2)
     assert "within 09:00-20:00 in America/Los_Angeles" in str(first["decision"])
     row = await lead_row(stack, lead.id)
-    assert (row["status"], row["touches_sent"]) == ("CONTACTED", 1)
+    assert (row["status"], row["touches_sent"], row["touched"]) == ("CONTACTED", 1, 0b10)
 
 
 async def test_at_night_a_touch_waits_for_the_morning(stack: Stack) -> None:
@@ -236,8 +238,10 @@ async def test_two_leads_of_one_blocked_number_are_opted_out_without_a_deadlock(
     await stack.http.post(f"{stack.sandbox.url}/phones/{phone}/optout", json={})
     await stack.fault("twilio", "delay", seconds=0.2, count=3)
 
-    assert await dispatch(stack) == {"FAILED": 3}
+    with capture_logs() as logs:
+        assert await dispatch(stack) == {"FAILED": 3}
 
+    assert [line for line in logs if line["event"] == "record_failed"] == []
     assert {(await lead_row(stack, lead.id))["status"] for lead in leads} == {"OPTED_OUT"}
 
 
@@ -330,7 +334,7 @@ async def test_a_call_that_would_start_too_late_is_not_made(stack: Stack) -> Non
     async with owner.begin() as connection:
         await connection.execute(text("LOCK TABLE message_logs IN SHARE MODE"))
         sending = asyncio.create_task(dispatch(stack))
-        await asyncio.sleep(1.3)  # the lease is 3 s, a call starts within a third of it
+        await until_elapsed(2.2)  # the lease is 6 s, a call starts within a third of it
     await owner.dispose()
 
     assert await sending == {"SCHEDULED": 1}

@@ -17,6 +17,7 @@ from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
 from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import CUSTOMER, SendGrid, ShopMonkey, Twilio, quote
+from tests.waiting import until_elapsed
 
 
 async def switch_on(client: httpx.AsyncClient, service: str, kind: str, **changes: Any) -> dict[str, Any]:
@@ -125,7 +126,7 @@ async def test_a_delay_comes_before_or_after_acceptance(
 
     started = time.monotonic()
     sending = asyncio.create_task(twilio.send())
-    await asyncio.sleep(0.15)
+    await until_elapsed(0.15)
 
     assert len(world.messages) == recorded
     assert (await sending).status_code == 201

@@ -10,6 +10,7 @@ from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import ShopMonkey, Twilio, quote
+from tests.waiting import until_elapsed
 
 
 async def test_it_ends_quickly_and_leaves_no_task_while_work_is_under_way(receiver: Receiver) -> None:
@@ -23,7 +24,7 @@ async def test_it_ends_quickly_and_leaves_no_task_while_work_is_under_way(receiv
         await client.post("/faults", json={"service": "twilio", "kind": "delay", "seconds": 60})
         await client.post("/quotes", json=quote())
         hanging = asyncio.create_task(Twilio(client).send())
-        await asyncio.sleep(0.05)
+        await until_elapsed(0.05)
         started = time.monotonic()
     took = time.monotonic() - started
 

@@ -187,9 +187,11 @@ class Matrix:
         return caller.refused_with or (DENIED if command == "INSERT" else 0)
 
 
-def _settings(tenant: str | None = None, locations: str | None = None, lead: str | None = None) -> dict[str, str]:
+def _settings(
+    tenant: str | None = None, locations: str | None = None, lead: str | None = None, session: str | None = None
+) -> dict[str, str]:
     """Only what is given is set; the rest of a session's settings stays unset."""
-    given = {"tenant_id": tenant, "location_ids": locations, "lead_id": lead}
+    given = {"tenant_id": tenant, "location_ids": locations, "lead_id": lead, "session_id": session}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -205,13 +207,26 @@ def _lead(matrix: Matrix, table: Table, row: Row) -> str:
     return str(row[table.lead_column] if table.lead_column else matrix.home.rows["leads"]["id"])
 
 
+def _session(matrix: Matrix, table: Table, row: Row) -> str:
+    return str(row[table.session_column] if table.session_column else matrix.home.rows["chat_sessions"]["id"])
+
+
+def _by_lead(table: Table) -> bool:
+    """Whether it is the lead that makes a visitor's row: in a conversation it is the session."""
+    return table.lead_column is not None and table.session_column is None
+
+
+def _has_session(table: Table) -> bool:
+    return table.session_column is not None
+
+
 def _has_location(table: Table) -> bool:
     return table.location_column is not None and table.name not in LOCATION_IS_PUBLIC
 
 
 def _foreign(matrix: Matrix) -> dict[str, str]:
     rows = matrix.foreign.rows
-    return _settings(rows["tenants"]["id"], rows["locations"]["id"], rows["leads"]["id"])
+    return _settings(rows["tenants"]["id"], rows["locations"]["id"], rows["leads"]["id"], rows["chat_sessions"]["id"])
 
 
 # Those who may: what they do must succeed where it is granted, or the denials prove nothing.
@@ -224,15 +239,21 @@ TWINS = (
         lambda m, t, r: _settings(_tenant(m, t, r), f"{m.other_location.rows['locations']['id']},{_location(m, t, r)}"),
     ),
     Caller(
-        "the visitor with this lead",
+        "the visitor with this lead and this conversation",
         "lead_visitor",
-        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r)),
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r), _session(m, t, r)),
     ),
     Caller("an administrator", "lead_platform", lambda _m, _t, _r: {}),
     Caller(
         "a service on a row of the whole tenant",
         "lead_app",
         lambda m, t, r: _settings(_tenant(m, t, r), "*"),
+        on_shared=True,
+    ),
+    Caller(
+        "a visitor on a row of the whole tenant",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), m.home.rows["locations"]["id"]),
         on_shared=True,
     ),
 )
@@ -278,33 +299,63 @@ ATTACKERS = (
     Caller(
         "a visitor with another lead",
         "lead_visitor",
-        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), m.other_lead.rows["leads"]["id"]),
-        lambda table: table.lead_column is not None,
+        lambda m, t, r: _settings(
+            _tenant(m, t, r), _location(m, t, r), m.other_lead.rows["leads"]["id"], _session(m, t, r)
+        ),
+        _by_lead,
     ),
     Caller(
         "a visitor without a lead",
         "lead_visitor",
-        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r)),
-        lambda table: table.lead_column is not None,
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), session=_session(m, t, r)),
+        _by_lead,
     ),
     Caller(
         "a visitor with a garbled lead",
         "lead_visitor",
         lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), "x"),
-        lambda table: table.lead_column is not None,
+        _by_lead,
         refused_with=GARBAGE,
     ),
     Caller(
-        "a visitor of another location with this lead",
+        "a visitor with another conversation of this lead",
         "lead_visitor",
-        lambda m, t, r: _settings(_tenant(m, t, r), m.other_location.rows["locations"]["id"], _lead(m, t, r)),
+        lambda m, t, r: _settings(
+            _tenant(m, t, r), _location(m, t, r), _lead(m, t, r), m.other_lead.rows["chat_sessions"]["id"]
+        ),
+        _has_session,
+    ),
+    Caller(
+        "a visitor without a conversation",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r)),
+        _has_session,
+    ),
+    Caller(
+        "a visitor with a garbled conversation",
+        "lead_visitor",
+        lambda m, t, r: _settings(_tenant(m, t, r), _location(m, t, r), _lead(m, t, r), "x"),
+        _has_session,
+        refused_with=GARBAGE,
+    ),
+    Caller(
+        "a visitor of another location with this lead and conversation",
+        "lead_visitor",
+        lambda m, t, r: _settings(
+            _tenant(m, t, r), m.other_location.rows["locations"]["id"], _lead(m, t, r), _session(m, t, r)
+        ),
         lambda table: table.location_column is not None,
     ),
     Caller("a visitor of another tenant", "lead_visitor", lambda m, _t, _r: _foreign(m)),
     Caller(
-        "a visitor of another tenant with this lead",
+        "a visitor of another tenant with this lead and conversation",
         "lead_visitor",
-        lambda m, t, r: {**_foreign(m), "location_ids": "*", "lead_id": _lead(m, t, r)},
+        lambda m, t, r: {
+            **_foreign(m),
+            "location_ids": "*",
+            "lead_id": _lead(m, t, r),
+            "session_id": _session(m, t, r),
+        },
     ),
     Caller("a visitor of nothing", "lead_visitor", lambda _m, _t, _r: {}),
     Caller("the owner", "lead_owner", lambda _m, _t, _r: {}),

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,10 @@ Row = dict[str, Any]
 """The columns of a row, each as JSON holds it."""
 
 # What a table's checks want and the catalog does not say in a way that is easy to read.
-OVERRIDES: dict[str, Row] = {"scheduled_messages": {"kind": "AD_HOC"}}
+OVERRIDES: dict[str, Row] = {
+    "scheduled_messages": {"kind": "AD_HOC"},
+    "location_closures": {"ends_at": "2026-03-04T06:07:08Z"},
+}
 
 NOT_OF_TENANTS = {"alembic_version"}
 TRIES = 20
@@ -58,6 +62,10 @@ class Table:
     @property
     def lead_column(self) -> str | None:
         return "id" if self.name == "leads" else "lead_id" if "lead_id" in self.types else None
+
+    @property
+    def session_column(self) -> str | None:
+        return "id" if self.name == "chat_sessions" else "session_id" if "session_id" in self.types else None
 
 
 @dataclass(frozen=True)
@@ -165,14 +173,14 @@ async def make_row(
 
 async def _insert(admin: asyncpg.Connection[asyncpg.Record], table: Table, values: Row) -> Row:
     columns = ", ".join(f'"{name}"' for name in values)
-    row: Row = json.loads(
+    made: Row = json.loads(
         await admin.fetchval(
             f"INSERT INTO {table.name} AS made ({columns}) SELECT {columns}"  # noqa: S608 - names of the catalog
             f" FROM jsonb_populate_record(NULL::{table.name}, $1::jsonb) RETURNING to_jsonb(made)",
             json.dumps(values),
         )
     )
-    return row
+    return {name: value for name, value in made.items() if name in table.types}  # generated columns take no value
 
 
 def _values(table: Table, world: World) -> Row:
@@ -206,12 +214,17 @@ def _value(table: Table, column: str) -> object:
         "date": lambda: "2026-03-04",
         "timestamp with time zone": lambda: "2026-03-04T05:06:07Z",
         "time without time zone": lambda: f"{secrets.randbelow(24):02d}:{secrets.randbelow(60):02d}",
-        "tstzrange": lambda: f"[2026-03-04 {secrets.randbelow(23):02d}:00Z,2026-03-04 23:59Z)",
+        "tstzrange": lambda: _minute(next(_counter)),  # no two overlap: rows may not
     }
     if kind.endswith("[]"):
         return []
     assert kind in made, f"no value of type {kind} for {table.name}.{column}: add the type in {__file__}"
     return made[kind]()
+
+
+def _minute(number: int) -> str:
+    start = datetime(2026, 3, 4, tzinfo=UTC) + timedelta(minutes=number)
+    return f"[{start.isoformat()},{(start + timedelta(minutes=1)).isoformat()})"
 
 
 def _bounds(checks: Sequence[str]) -> tuple[int, int]:

@@ -110,9 +110,14 @@ async def write_story(outside: Outside, chance: random.Random) -> Story:
         await author.quote(phone=phone, email=f"ada{number % 72}@example.com", vehicle={"make": "Honda"})
     before = copy.deepcopy(author.company.orders)
     after = copy.deepcopy(before)
-    late = set(chance.sample(sorted(before), 24))
-    for number, (order_id, row) in enumerate(sorted(after.items(), key=lambda item: item[1]["number"])):
-        changes = LATER[(number + number // 72) % len(LATER)]
+    ordered = sorted(after, key=lambda order_id: int(after[order_id]["number"]))
+    late = {
+        *ordered[72:84],
+        *chance.sample(ordered[:72], 12),
+    }  # a second quote may be heard of before the first one's end
+    for number, order_id in enumerate(ordered):
+        row = after[order_id]
+        changes = LATER[number % len(LATER) if number < 72 else (number - 72) // len(LATER)]
         if changes.get("gone") and order_id not in late:
             del after[order_id]
         elif changes and not changes.get("gone"):

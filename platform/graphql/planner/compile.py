@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     ColumnElement,
+    Dialect,
+    Integer,
+    Select,
     Text,
     Uuid,
     and_,
@@ -17,12 +20,12 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    literal,
     literal_column,
     select,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.sql.selectable import ScalarSelect, Subquery
+from sqlalchemy.sql.selectable import Subquery
 
 from lead_orchestrator.graphql.planner.declare import (
     Bind,
@@ -32,248 +35,279 @@ from lead_orchestrator.graphql.planner.declare import (
     Leaf,
     Many,
     One,
+    Paging,
     Row,
+    Target,
 )
 from lead_orchestrator.graphql.planner.select import Picked, RootPicked, UnplannedError
+from lead_orchestrator.tenancy.reader import Reach
 
 __all__ = ["CONSTANT", "SCOPE", "Compiler", "Statement"]
 
-SCOPE = ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
-CONSTANT = "constant"
-_DIALECT = PGDialect_asyncpg()
-_EMPTY: ColumnElement[Any] = literal_column("'[]'::json")
+SCOPE, CONSTANT = "scope", "constant"
+_SETTINGS = ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
+_DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library's constructor has no types
+_LIST: ColumnElement[Any] = literal_column("'[]'::json", JSON)
+_OBJECT: ColumnElement[Any] = literal_column("'{}'::json", JSON)
+_NULL: ColumnElement[Any] = literal_column("NULL::json", JSON)
+_ONE: ColumnElement[Any] = literal_column("1", Integer)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """`sql` with its parameters, in order: (CONSTANT, value), ("scope", name) or (site, name)."""
+    """`sql` with its parameters, in order: (SCOPE, name), (number of a site, name) or (CONSTANT, value)."""
 
     sql: str
-    parameters: tuple[tuple[int | str, Any], ...]
+    parameters: Sequence[tuple[int | str, Any]]
 
 
 class Compiler:
-    """Compiles one root field for one shape of its arguments and of the caller's scope."""
+    """Compiles one root field for one shape of its arguments and of the caller's scope.
 
-    def __init__(self, entities: Mapping[str, Entity], shapes: Sequence[Any], *, limited: bool) -> None:
+    What a client may name are only columns of rows made for row_to_json: our own names have a dot, which no name of GraphQL
+    has, so that none can be taken for another.
+    """
+
+    def __init__(self, entities: Mapping[str, Entity], shapes: Sequence[Any], *, reach: Reach) -> None:
         self._entities = entities
         self._shapes = shapes
-        self._limited = limited
+        self._reach = reach
         self._origins: dict[str, tuple[int | str, str]] = {}
-        self._aliases = 0
+        self._labels: dict[int, str] = {}
+        self._names = 0
         # Its one row carries the tenant that every scan below joins with: nothing can be read before it is set.
         settings = [
-            func.set_config(f"app.{name}", self._bound("scope", name, Text()), True).label(name) for name in SCOPE
+            func.set_config(
+                literal_column(f"'app.{name}'"), self._bound(SCOPE, name, Text()), literal_column("true")
+            ).label(name)
+            for name in _SETTINGS
         ]
-        self._scope: Subquery = select(*settings).offset(literal_column("0")).subquery("scope")
+        self._scope = select(*settings).offset(literal_column("0")).subquery(SCOPE)
 
     def statement(self, picked: RootPicked) -> Statement:
         """The whole statement: one row, one column, the JSON of this root field."""
-        value = self._root(picked)
-        compiled = select(value.label("json")).select_from(self._scope).compile(dialect=_DIALECT)
-        names = compiled.positiontup or []
+        compiled = select(self._root(picked).label("json")).select_from(self._scope).compile(dialect=_DIALECT)
         constants = compiled.params
-        return Statement(str(compiled), tuple(self._origins.get(name) or (CONSTANT, constants[name]) for name in names))
+        origins = [self._origins.get(name) or (CONSTANT, constants[name]) for name in compiled.positiontup or ()]
+        return Statement(str(compiled), origins)
 
     def _root(self, picked: RootPicked) -> ColumnElement[Any]:
-        root, shape = picked.root, self._shapes[picked.site]
+        root, shape, bind = picked.root, self._shapes[0], self._bind(0)
         if root.connection is not None:
-            return self._connection(root.connection, picked.below[""], picked.site, None)
-        entity_name = root.entity_of(shape) if root.entity_of else None
-        if entity_name is None or root.by is None:
-            return literal_column("NULL::json")
-        entity = self._entities[entity_name]
-        row = self._row(entity)
-        found = root.by(row, shape, self._bind(picked.site))
-        return self._single(entity, row, picked.below[entity_name], and_(self._mine(entity, row, None), found))
+            return self._connection(root.connection, picked.below[root.connection.entity], 0, None)
+        if root.nodes is not None:
+            return self._nodes(root.nodes, picked.below)
+        if root.many is not None:
+            return self._many(None, root.many, picked.below[root.many.entity], 0)
+        name = root.entity_of(shape) if root.entity_of else None
+        if name is None or root.by is None:
+            return _NULL
+        row = self._row(name)
+        return self._one(
+            row, _of_type(picked.below, name), and_(self._mine(name, row, None), root.by(row, shape, bind)), None
+        )
 
-    def _row(self, entity: Entity) -> Row:
-        self._aliases += 1
-        return entity.source().alias(f"{entity.name.lower()}_{self._aliases}")
+    def _nodes(self, targets: Mapping[str, Target], below: Mapping[str, Sequence[Picked]]) -> ColumnElement[Any]:
+        """A list of rows by their kinds and ids, in the order of these."""
+        if not self._shapes[0]:
+            return _LIST
+        ids, kinds = self._bound(0, "ids", ARRAY(Uuid())), self._bound(0, "kinds", ARRAY(Text()))
+        unnested = func.unnest(ids, kinds).table_valued(
+            "id", "kind", with_ordinality="place", name=self._name("wanted")
+        )
+        wanted = unnested.render_derived()
+        found = [
+            (wanted.c.kind == literal_column(f"'{kind}'"), self._node(targets[kind], below, wanted))
+            for kind in self._shapes[0]
+        ]
+        listed = func.json_agg(aggregate_order_by(case(*found), wanted.c.place))
+        return select(func.coalesce(listed, _LIST)).select_from(wanted).correlate(self._scope).scalar_subquery()
 
-    def _mine(self, entity: Entity, row: Row, parent: Row | None) -> ColumnElement[bool]:
+    def _node(self, target: Target, below: Mapping[str, Sequence[Picked]], wanted: Row) -> ColumnElement[Any]:
+        row = self._row(target.entity)
+        on = and_(self._mine(target.entity, row, None), row.c.id == wanted.c.id, target.where(row))
+        return self._one(row, _of_type(below, target.entity), on, wanted)
+
+    def _row(self, name: str) -> Row:
+        return self._entities[name].source().alias(self._name(name.lower()))
+
+    def _mine(self, name: str, row: Row, parent: Row | None) -> ColumnElement[bool]:
         """The tenant, and for a limited caller its locations: written out, since a policy alone is no index condition."""
         if parent is not None:
             return row.c.tenant_id == parent.c.tenant_id
+        entity = self._entities[name]
         mine: ColumnElement[bool] = row.c.tenant_id == cast(self._scope.c.tenant_id, Uuid())
-        if self._limited and entity.location is not None:
-            locations = self._bound("scope", "locations", ARRAY(Uuid()))
-            mine = and_(mine, row.c[entity.location] == func.any(locations))
-        return mine
+        if entity.location is not None and self._reach is not Reach.ALL:
+            mine = and_(mine, self._reached(row.c[entity.location]))
+        return and_(mine, entity.visible(row, self._scope)) if entity.visible is not None else mine
 
-    def _columns(self, owner: Row, picked: Iterable[Picked]) -> list[ColumnElement[Any]]:
-        columns = [self._value(owner, part).label(part.key) for part in picked]
-        return columns or [literal(None).label("")]
+    def _reached(self, location: ColumnElement[Any]) -> ColumnElement[bool]:
+        if self._reach is Reach.ONE:  # an index gives the rows of one location in order, of several it cannot
+            return location == self._bound(SCOPE, "location", Uuid())
+        return location == func.any(self._bound(SCOPE, "locations", ARRAY(Uuid())))
 
     def _value(self, owner: Row, part: Picked) -> ColumnElement[Any]:
-        declared = part.declared
-        match declared:
+        match declared := part.declared:
             case Leaf():
                 value = declared.value(owner)
-                return value if isinstance(value, ColumnElement) else literal_column(f"'{value}'")
+                return literal_column(f"'{value}'") if isinstance(value, str) else value
             case Inside():
                 made = self._object(owner, part.below)
                 return made if declared.present is None else case((declared.present(owner), made))
             case One():
-                entity = self._entities[declared.entity]
-                row = self._row(entity)
-                on = and_(self._mine(entity, row, owner), declared.on(owner, row))
-                order = declared.order(row) if declared.order else ()
-                return self._single(entity, row, part.below, on, owner, order)
+                row = self._row(declared.entity)
+                on = and_(self._mine(declared.entity, row, owner), declared.on(owner, row))
+                return self._one(row, part.below, on, owner, declared.order(row) if declared.order else ())
             case Many():
-                return self._many(owner, declared, part)
-            case Connection():
+                listed = self._many(owner, declared, part.below, part.site)
+                return listed if declared.present is None else case((declared.present(owner), listed))
+            case Connection() if part.site is not None:
                 return self._connection(declared, part.below, part.site, owner)
             case _:
                 raise UnplannedError(part.name)
 
+    def _columns(self, owner: Row, picked: Sequence[Picked]) -> list[ColumnElement[Any]]:
+        return [self._value(owner, part).label(part.key) for part in picked] or [_ONE.label("nothing")]
+
+    def _json(self, rows: Subquery, picked: Sequence[Picked]) -> ColumnElement[Any]:
+        """Each of the rows as an object."""
+        return func.row_to_json(literal_column(f'"{rows.name}"'), type_=JSON()) if picked else _OBJECT
+
     def _object(self, owner: Row, picked: Sequence[Picked]) -> ColumnElement[Any]:
-        """row_to_json of the picked columns of a row that is in reach."""
-        inner = select(*self._columns(owner, picked)).correlate(*self._outer(owner)).subquery(self._name("o"))
-        whole = select(func.row_to_json(_whole(inner), type_=JSON())).select_from(inner)
-        return whole.correlate(*self._outer(owner)).scalar_subquery()
+        """An object of a row that is in reach."""
+        return self._scalar(select(*self._columns(owner, picked)), picked, owner)
 
-    def _single(
-        self,
-        entity: Entity,
-        row: Row,
-        picked: Sequence[Picked],
-        on: ColumnElement[bool],
-        owner: Row | None = None,
-        order: Sequence[Any] = (),
-    ) -> ScalarSelect[Any]:
-        outer = self._outer(owner)
-        inner = select(*self._columns(row, picked)).select_from(row).where(on).correlate(*outer)
-        if order:
-            inner = inner.order_by(*order).limit(literal_column("1"))
-        one = inner.subquery(self._name(entity.name.lower()))
-        return select(func.row_to_json(_whole(one), type_=JSON())).select_from(one).correlate(*outer).scalar_subquery()
+    def _one(
+        self, row: Row, picked: Sequence[Picked], on: ColumnElement[bool], owner: Row | None, order: Sequence[Any] = ()
+    ) -> ColumnElement[Any]:
+        found = select(*self._columns(row, picked)).select_from(row).where(on)
+        return self._scalar(found.order_by(*order).limit(_ONE) if order else found, picked, owner)
 
-    def _many(self, owner: Row, declared: Many, part: Picked) -> ColumnElement[Any]:
-        entity = self._entities[declared.entity]
-        row = self._row(entity)
-        on = and_(self._mine(entity, row, owner), declared.on(owner, row))
-        outer = self._outer(owner)
-        inner = select(*self._columns(row, part.below)).select_from(row).where(on).correlate(*outer)
-        items = inner.order_by(*declared.order(row)).subquery(self._name("items"))
-        listed = func.coalesce(func.json_agg(func.row_to_json(_whole(items))), _EMPTY, type_=JSON())
-        return select(listed).select_from(items).correlate(*outer).scalar_subquery()
+    def _scalar(self, rows: Select[Any], picked: Sequence[Picked], owner: Row | None) -> ColumnElement[Any]:
+        made = rows.correlate(*self._outer(owner)).subquery(self._name("object"))
+        return self._within(select(self._json(made, picked)).select_from(made), owner)
+
+    def _many(
+        self, owner: Row | None, declared: Many, picked: Sequence[Picked], site: int | None
+    ) -> ColumnElement[Any]:
+        row = self._row(declared.entity)
+        tied = [] if owner is None or declared.on is None else [declared.on(owner, row)]
+        wanted = [] if site is None else declared.terms(row, self._shapes[site], self._bind(site))
+        on = and_(self._mine(declared.entity, row, owner), *tied, *wanted)
+        found = select(*self._columns(row, picked)).select_from(row).where(on).order_by(*declared.order(row))
+        found = found.limit(literal_column(str(declared.most))) if declared.most else found
+        rows = found.correlate(*self._outer(owner)).subquery(self._name("items"))
+        listed = func.coalesce(func.json_agg(self._json(rows, picked)), _LIST, type_=JSON())
+        return self._within(select(listed).select_from(rows), owner)
 
     def _connection(
-        self, connection: Connection, picked: Sequence[Picked], site: int | None, owner: Row | None
+        self, connection: Connection, picked: Sequence[Picked], site: int, owner: Row | None
     ) -> ColumnElement[Any]:
-        if site is None:
-            raise UnplannedError("a connection without arguments")
         page = self._page(connection, picked, site, owner)
-        bind = self._bind(site)
-        shape = self._shapes[site]
-        columns = []
-        for part in picked:
-            match part.name:
-                case "edges":
-                    columns.append(self._edges(page, part, bind).label(part.key))
-                case "pageInfo":
-                    columns.append(_page_info(page, part, bind, connection.paging.starts_after(shape)).label(part.key))
-                case "totalCount":
-                    columns.append(self._count(connection, site, owner).label(part.key))
-                case _:
-                    columns.append(self._value(page, part).label(part.key))
-        whole = select(*(columns or [literal(None).label("")])).select_from(page)
-        made = whole.correlate(*self._outer(owner)).subquery(self._name("c"))
-        answer = select(func.row_to_json(_whole(made), type_=JSON())).select_from(made)
-        return answer.correlate(*self._outer(owner)).scalar_subquery()
+        columns = [self._part(connection, part, page, site, owner).label(part.key) for part in picked]
+        answer = select(*(columns or [_ONE.label("nothing")]))
+        # HAVING makes one row of any page, even where no aggregate is asked for.
+        whole = answer if page is None else answer.select_from(page).having(literal_column("true"))
+        return self._scalar(whole, picked, owner)
 
-    def _page(self, connection: Connection, picked: Sequence[Picked], site: int, owner: Row | None) -> Subquery:
-        """The rows of one page, with one more where somebody asks whether there is one."""
-        entity, paging, shape = self._entities[connection.entity], connection.paging, self._shapes[site]
-        row, bind = self._row(entity), self._bind(site)
-        columns: list[ColumnElement[Any]] = []
-        for edges in (part for part in picked if part.name == "edges"):
-            nodes = [part for part in edges.below if part.name == "node"]
-            columns += [self._object(row, part.below).label(f"{edges.key}.{part.key}") for part in nodes]
-        asked_info = any(part.name == "pageInfo" for part in picked)
-        asked_cursor = any(part.name == "cursor" for edges in picked for part in edges.below)
-        if asked_info or asked_cursor:
-            columns.append(paging.cursor(row, shape).label("cursor"))
-        if asked_info:
-            columns.append(func.row_number().over(order_by=paging.order(row, shape)).label("number"))
+    def _part(
+        self, connection: Connection, part: Picked, page: Subquery | None, site: int, owner: Row | None
+    ) -> ColumnElement[Any]:
+        if part.name == "edges" and page is not None:
+            return self._edges(page, part, site, backwards=connection.paging.backwards(self._shapes[site]))
+        if part.name == "pageInfo" and page is not None:
+            return self._page_info(page, part, site, connection.paging)
+        if part.name == "totalCount":
+            row = self._row(connection.entity)
+            counted = select(func.count()).select_from(row).where(*self._terms(connection, row, site, owner))
+            return self._within(counted, owner)
+        return self._value(self._scope, part)
+
+    def _page(self, connection: Connection, picked: Sequence[Picked], site: int, owner: Row | None) -> Subquery | None:
+        """The nodes and cursors of one page, with one row more where somebody asks whether there is one."""
+        asked, nodes = _asked(picked), [edge for part in picked for edge in part.below if edge.name == "node"]
         if not any(part.name in {"edges", "pageInfo"} for part in picked):
-            return select(literal(None).label("nothing")).where(literal_column("false")).subquery(self._name("p"))
-        outer = self._outer(owner)
-        page = select(*(columns or [literal(1).label("one")])).select_from(row)
-        page = page.where(*self._terms(connection, row, site, owner)).correlate(*outer)
-        if (after := paging.after(row, shape, bind)) is not None:
-            page = page.where(after)
-        return (
-            page.order_by(*paging.order(row, shape))
-            .limit(bind("limit" if asked_info else "first"))
-            .subquery(self._name("p"))
-        )
+            return None
+        paging, shape, row = connection.paging, self._shapes[site], self._row(connection.entity)
+        columns = [self._object(row, node.below).label(self._label(node)) for node in nodes]
+        if asked & {"cursor", "startCursor", "endCursor"}:
+            columns.append(paging.cursor(row, shape).label("cursor"))
+        after = paging.after(row, shape, self._bind(site))
+        terms = [*self._terms(connection, row, site, owner), *([] if after is None else [after])]
+        found = select(*(columns or [_ONE.label("nothing")])).select_from(row).where(*terms)
+        limit = self._bound(site, "limit" if "pageInfo" in asked else "first", Integer())
+        rows = found.order_by(*paging.order(row, shape)).limit(limit)
+        return rows.correlate(*self._outer(owner)).subquery(self._name("page"))
 
     def _terms(self, connection: Connection, row: Row, site: int, owner: Row | None) -> list[ColumnElement[bool]]:
-        terms = [self._mine(self._entities[connection.entity], row, owner)]
-        if owner is not None and connection.on is not None:
-            terms.append(connection.on(owner, row))
-        return [*terms, *connection.paging.terms(row, self._shapes[site], self._bind(site))]
+        tied = [] if owner is None or connection.on is None else [connection.on(owner, row)]
+        wanted = connection.paging.terms(row, self._shapes[site], self._bind(site))
+        return [self._mine(connection.entity, row, owner), *tied, *wanted]
 
-    def _edges(self, page: Subquery, part: Picked, bind: Bind) -> ColumnElement[Any]:
-        columns: list[ColumnElement[Any]] = []
-        for edge in part.below:
-            if edge.name == "node":
-                columns.append(page.c[f"{part.key}.{edge.key}"].label(edge.key))
-            elif edge.name == "cursor":
-                columns.append(page.c.cursor.label(edge.key))
-            else:
-                columns.append(self._value(page, edge).label(edge.key))
-        made = self._edge(page, columns)
-        listed = func.json_agg(made)
-        kept = listed.filter(page.c.number <= bind("first")) if "number" in page.c else listed
-        return func.coalesce(kept, _EMPTY, type_=JSON())
+    def _edges(self, page: Subquery, part: Picked, site: int, *, backwards: bool) -> ColumnElement[Any]:
+        columns = [self._edge(page, edge).label(edge.key) for edge in part.below]
+        edge = self._scalar(select(*(columns or [_ONE.label("nothing")])), part.below, page)
+        cut = func.array_agg(edge, type_=ARRAY(JSON()))[_ONE : self._bound(site, "first", Integer())]
+        return func.coalesce(func.array_to_json(func.array_reverse(cut) if backwards else cut), _LIST, type_=JSON())
 
-    def _edge(self, page: Subquery, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
-        edge = select(*(columns or [literal(None).label("")])).correlate(page).subquery(self._name("e"))
-        return select(func.row_to_json(_whole(edge))).select_from(edge).correlate(page).scalar_subquery()
+    def _edge(self, page: Subquery, edge: Picked) -> ColumnElement[Any]:
+        if edge.name == "node":
+            return page.c[self._label(edge)]
+        return page.c.cursor if edge.name == "cursor" else self._value(page, edge)
 
-    def _count(self, connection: Connection, site: int, owner: Row | None) -> ColumnElement[Any]:
-        row = self._row(self._entities[connection.entity])
-        counted = select(func.count()).select_from(row).where(*self._terms(connection, row, site, owner))
-        return counted.correlate(*self._outer(owner)).scalar_subquery()
+    def _page_info(self, page: Subquery, part: Picked, site: int, paging: Paging) -> ColumnElement[Any]:
+        first, backwards = self._bound(site, "first", Integer()), paging.backwards(self._shapes[site])
+        cursors = func.array_agg(page.c.cursor, type_=ARRAY(Text())) if "cursor" in page.c else _NULL
+        ahead: tuple[Callable[[], Any], Callable[[], Any]] = (
+            lambda: cursors[func.least(func.count(), first)],
+            lambda: func.count() > first,
+        )
+        behind: tuple[Callable[[], Any], Callable[[], Any]] = (
+            lambda: cursors[_ONE],
+            lambda: literal_column("true" if paging.starts_after(self._shapes[site]) else "false"),
+        )
+        start, end = (ahead, behind) if backwards else (behind, ahead)
+        values: Mapping[str, Callable[[], Any]] = {
+            "hasNextPage": end[1],
+            "hasPreviousPage": start[1],
+            "startCursor": start[0],
+            "endCursor": end[0],
+            "__typename": lambda: literal_column("'PageInfo'"),
+        }
+        parts: list[Any] = []
+        for below in part.below:
+            parts += [literal_column(f"'{below.key}'"), values[below.name]()]
+        return func.json_build_object(*parts, type_=JSON())
+
+    def _within(self, statement: Select[Any], owner: Row | None) -> ColumnElement[Any]:
+        return statement.correlate(*self._outer(owner)).scalar_subquery()
 
     def _outer(self, owner: Row | None) -> tuple[Row, ...]:
         return (self._scope,) if owner is None else (self._scope, owner)
 
+    def _label(self, node: Picked) -> str:
+        """The column of a page that holds these nodes; edges may be asked for twice, by different names."""
+        return self._labels.setdefault(id(node), f"node.{len(self._labels) + 1}")
+
     def _name(self, prefix: str) -> str:
-        self._aliases += 1
-        return f"{prefix}_{self._aliases}"
+        self._names += 1
+        return f"{prefix}.{self._names}"
 
     def _bind(self, site: int) -> Bind:
-        return lambda name: self._bound(site, name, None)
+        return lambda name: self._bound(site, name)
 
-    def _bound(self, origin: int | str, name: str, kind: Any) -> ColumnElement[Any]:
+    def _bound(self, origin: int | str, name: str, kind: Any = None) -> ColumnElement[Any]:
         key = f"{origin}_{name}"
         self._origins[key] = (origin, name)
-        return bindparam(key, type_=kind) if kind is not None else bindparam(key)
+        return bindparam(key, type_=kind)
 
 
-def _page_info(page: Subquery, part: Picked, bind: Bind, follows: bool) -> ColumnElement[Any]:
-    first, number = bind("first"), page.c.number
-    last = func.max(page.c.cursor).filter(number == first)
-    values: dict[str, Callable[[], Any]] = {
-        "hasNextPage": lambda: func.coalesce(func.max(number) > first, literal_column("false")),
-        "hasPreviousPage": lambda: literal_column("true" if follows else "false"),
-        "startCursor": lambda: func.max(page.c.cursor).filter(number == 1),
-        "endCursor": lambda: func.coalesce(last, _at_most(page)),
-        "__typename": lambda: literal_column("'PageInfo'"),
-    }
-    pairs = [item for below in part.below for item in (literal_column(f"'{below.key}'"), values[below.name]())]
-    return func.json_build_object(*pairs, type_=JSON())
+def _asked(picked: Sequence[Picked]) -> set[str]:
+    """The names of a connection's parts and of what is below them."""
+    return {part.name for part in picked} | {below.name for part in picked for below in part.below}
 
 
-def _at_most(page: Subquery) -> ColumnElement[Any]:
-    """The cursor of the last row of a page that is not full."""
-    return func.array_agg(page.c.cursor, type_=ARRAY(Text()))[func.count()]
-
-
-def _whole(subquery: Subquery) -> ColumnElement[Any]:
-    """The subquery's row as one value, for row_to_json."""
-    return literal_column(subquery.name)
+def _of_type(below: Mapping[str, Sequence[Picked]], name: str) -> Sequence[Picked]:
+    if name not in below:
+        raise UnplannedError(name)
+    return below[name]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, true
 
 from lead_orchestrator.tenancy.tokens import Role
 
@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Root",
     "Row",
+    "Target",
 ]
 
 Row: TypeAlias = FromClause
@@ -72,18 +73,26 @@ class One:
 
 @dataclass(frozen=True)
 class Many:
-    """A whole list, short by its nature."""
+    """A whole list, short by its nature, or cut after `most`; null where `present` does not hold of its parent.
+
+    `on` ties it to its parent, None for a root. One with arguments has `read`, and `terms` that see what it found.
+    """
 
     entity: str
-    on: Callable[[Row, Row], ColumnElement[bool]]
+    on: Callable[[Row, Row], ColumnElement[bool]] | None
     order: Callable[[Row], Sequence[Any]]
+    most: int | None = None
+    read: Read | None = None
+    terms: Callable[[Row, Any, Bind], Sequence[ColumnElement[bool]]] = lambda _row, _shape, _bind: ()
+    present: Callable[[Row], ColumnElement[bool]] | None = None
 
 
 @dataclass(frozen=True)
 class Paging:
     """Pages by keyset; `terms`, `after`, `order` and `cursor` see the shape that `read` found, and the parameters.
 
-    `read` gives the values `first` and `limit` (one more), and those that the other three bind.
+    `read` gives the values `first` and `limit` (one more), and those that the other three bind. A page that is read
+    `backwards` has its rows in the other order than `order` says, and `starts_after` tells whether any follow it.
     """
 
     read: Read
@@ -92,6 +101,7 @@ class Paging:
     after: Callable[[Row, Any, Bind], ColumnElement[bool] | None]
     starts_after: Callable[[Any], bool]
     terms: Callable[[Row, Any, Bind], Sequence[ColumnElement[bool]]] = lambda _row, _shape, _bind: ()
+    backwards: Callable[[Any], bool] = lambda _shape: False
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,7 @@ class Entity:
     """A type with rows of its own. `source()` makes a new alias of them, with tenant_id among its columns.
 
     `location` is the column that limited callers are restricted by, `interfaces` the abstract types it belongs to.
+    `visible(row, scope)` is what a root asks of its rows beyond the policies; `scope` has the settings as text columns.
     """
 
     name: str
@@ -118,13 +129,28 @@ class Entity:
     fields: Mapping[str, Field]
     location: str | None = None
     interfaces: frozenset[str] = field(default_factory=frozenset)
+    visible: Callable[[Row, Row], ColumnElement[bool]] | None = None
+
+
+def _any_row(_row: Row) -> ColumnElement[bool]:
+    return true()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the ids of one kind lead: to the rows of `entity` for which `where` holds."""
+
+    entity: str
+    where: Callable[[Row], ColumnElement[bool]] = _any_row
 
 
 @dataclass(frozen=True)
 class Root:
-    """A root field answered by SQL, for `lowest` and above: a connection, or one row by its arguments.
+    """A root field answered by SQL, for `lowest` and above: a connection, one row, `many`, or a list of rows by their ids.
 
-    `by(row, shape, bind)` finds the row; `entity_of(shape)` names its type, None for a null answer.
+    One row: `by(row, shape, bind)` finds it; `entity_of(shape)` names its type, None for a null answer. A list: `nodes` by
+    kind of id; `read` gives the kinds as shape, and the values `ids` (keys) and `kinds`, one for each of them.
+    `entities` are the types that the answer's rows may have.
     """
 
     lowest: Role
@@ -133,3 +159,5 @@ class Root:
     entity_of: Callable[[Any], str | None] | None = None
     by: Callable[[Row, Any, Bind], ColumnElement[bool]] | None = None
     entities: frozenset[str] = field(default_factory=frozenset)
+    nodes: Mapping[str, Target] | None = None
+    many: Many | None = None

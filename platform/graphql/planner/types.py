@@ -9,18 +9,20 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    Table,
+    SmallInteger,
     Text,
+    Uuid,
     and_,
+    any_,
     case,
     cast,
+    exists,
     func,
     literal,
     literal_column,
     null,
     or_,
     select,
-    tuple_,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -33,7 +35,6 @@ from lead_orchestrator.graphql.planner.declare import (
     Bind,
     Connection,
     Entity,
-    Field,
     Inside,
     Leaf,
     Many,
@@ -41,85 +42,36 @@ from lead_orchestrator.graphql.planner.declare import (
     Paging,
     Root,
     Row,
+    Target,
+)
+from lead_orchestrator.graphql.planner.expressions import (
+    beyond,
+    column,
+    columns,
+    encoded_cursor,
+    identity,
+    moment,
+    page_values,
+    table,
+    typed_id,
+    wall,
 )
 from lead_orchestrator.graphql.queries import LeadFilter
-from lead_orchestrator.graphql.repository import FEWEST_DIGITS, LEAD_ORDERS, PHONE_CHARACTERS
-from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER
-from lead_orchestrator.ids import Kind, decode, kind_of
+from lead_orchestrator.graphql.repository import LEAD_ORDERS, is_indexable, looked_up, phone_digits
+from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, MOST_LOCATIONS
+from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.models import Location, LocationHours, Tenant
+from lead_orchestrator.tenancy.models import Location, LocationHours, Tenant, User
 from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 
-__all__ = ["ENTITIES", "ROOTS"]
+__all__ = ["ENTITIES", "ROOTS", "TARGETS"]
 
 
-def _table(model: Any) -> Table:
-    table: Table = model.__table__
-    return table
-
-
-def column(name: str) -> Leaf:
-    """The column as it is."""
-    return Leaf(lambda row: row.c[name])
-
-
-def columns(*names: str) -> dict[str, Field]:
-    """Columns whose fields have the same name in camel case."""
-    return {_camel(name): column(name) for name in names}
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
-
-
-def identity(kind: Kind) -> Leaf:
-    """The typed id."""
-    return Leaf(lambda row: _id(kind, row))
-
-
-def _id(kind: Kind, row: Row) -> ColumnElement[str]:
-    return literal_column(f"'{kind.value}_'", Text) + cast(row.c.id, Text)
-
-
-def _wall(name: str) -> Leaf:
-    return Leaf(lambda row: func.to_char(row.c[name], literal_column("'HH24:MI'")))
-
-
-# Cursors and pages
-
-
-def _cursor(order: str, value: ColumnElement[str], identifier: ColumnElement[str]) -> ColumnElement[str]:
-    """As `cursors.cursor` writes it: base64url of a JSON array; `value` is JSON already."""
-    raw = literal_column(f"""'["{order}",'""", Text) + value + literal_column("""',"'""", Text) + identifier
-    encoded = func.encode(
-        func.convert_to(raw + literal_column("""'"]'""", Text), literal_column("'UTF8'")), literal_column("'base64'")
-    )
-    return func.translate(encoded, literal_column("'+/=' || chr(10)"), literal_column("'-_'"), type_=Text())
-
-
-_ISO = """'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'"""
-
-
-def _moment(value: ColumnElement[Any]) -> ColumnElement[str]:
-    shown = func.to_char(func.timezone(literal_column("'UTC'"), value), literal_column(_ISO), type_=Text())
-    return literal_column("""'"'""", Text) + shown + literal_column("""'"'""", Text)
-
-
-def _beyond(by: Any, identifier: Any, bind: Bind, *, descending: bool) -> ColumnElement[bool]:
-    edge = tuple_(bind("after_value"), bind("after_id"), types=[by.type, identifier.type])
-    at = tuple_(by, identifier)
-    return at < edge if descending else at > edge
-
-
-def _page_values(page: cursors.Page) -> dict[str, Any]:
-    values: dict[str, Any] = {"first": page.first, "limit": page.first + 1}
-    if page.after is not None:
-        values.update(after_value=page.after.value, after_id=page.after.id)
-    return values
+# Names of before; declarations of other files may still import them from here.
+_table, _id, _cursor, _moment, _beyond, _page_values = table, typed_id, encoded_cursor, moment, beyond, page_values
 
 
 @dataclass(frozen=True)
@@ -132,7 +84,7 @@ class _LeadShape:
 def _read_leads(arguments: Mapping[str, Any]) -> Arguments:
     order = (arguments.get("orderBy") or "CREATED_AT_DESC") + ""
     page = cursors.page(arguments.get("first"), arguments.get("after"), order, (Kind.LEAD,))
-    values = _page_values(page)
+    values = page_values(page)
     values.update(_filter_values(arguments.get("filter") or {}))
     filters = tuple(name for name in _LEAD_FILTERS if name in values)
     return Arguments(_LeadShape(order, page.after is not None, filters), values)
@@ -157,21 +109,21 @@ def _filter_values(given: Mapping[str, Any]) -> dict[str, Any]:
     words = (query.search or "").strip()
     if words:
         values["search"] = f"%{_escaped(words)}%"
-        digits = "".join(char for char in words if char.isdecimal())
-        if len(digits) >= FEWEST_DIGITS and set(words) <= PHONE_CHARACTERS:
-            values["search_digits"] = f"%{_escaped(digits)}%"
+        values["search_words"] = words if is_indexable(words) else None
+        if digits := phone_digits(words):
+            values["search_dialled"], values["search_digits"] = digits, f"%{digits}%"
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _escaped(words: str) -> str:
-    return words.replace("/", "//").replace("%", "/%").replace("_", "/_").lower()
+    return words.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
 def _search_lead(row: Row, bind: Bind, *, digits: bool) -> ColumnElement[bool]:
     name = func.concat_ws(literal_column("' '"), row.c.first_name, row.c.last_name)
     found = [
-        func.lower(name).like(bind("search"), escape="/"),
-        func.lower(row.c.email).like(bind("search"), escape="/"),
+        func.lower(name).like(func.lower(bind("search")), escape="/"),
+        func.lower(row.c.email).like(func.lower(bind("search")), escape="/"),
     ]
     if digits:
         found.append(row.c.phone.like(bind("search_digits"), escape="/"))
@@ -186,6 +138,8 @@ _LEAD_FILTERS: dict[str, Any] = {
     "created_to": lambda row, bind: row.c.created_at < bind("created_to"),
     "search": None,
     "search_digits": None,
+    "search_dialled": None,
+    "search_words": None,
 }
 
 
@@ -193,6 +147,11 @@ def _lead_terms(row: Row, shape: _LeadShape, bind: Bind) -> Sequence[ColumnEleme
     terms = [_LEAD_FILTERS[name](row, bind) for name in shape.filters if _LEAD_FILTERS[name]]
     if "search" in shape.filters:
         terms.append(_search_lead(row, bind, digits="search_digits" in shape.filters))
+    if "search_words" in shape.filters:
+        # From the scope's row, so that it is not asked before the settings are set.
+        tenant = cast(literal_column("scope.tenant_id"), Uuid)
+        dialled = bind("search_dialled") if "search_dialled" in shape.filters else null()
+        terms.append(row.c.id == any_(looked_up(tenant, bind("search_words"), dialled)))
     return terms
 
 
@@ -208,13 +167,13 @@ def _lead_order(row: Row, shape: _LeadShape) -> Sequence[Any]:
 
 def _lead_after(row: Row, shape: _LeadShape, bind: Bind) -> ColumnElement[bool] | None:
     by, descending = _lead_by(row, shape)
-    return _beyond(by, row.c.id, bind, descending=descending) if shape.follows else None
+    return beyond(by, row.c.id, bind, descending=descending) if shape.follows else None
 
 
 LEADS = Paging(
     read=_read_leads,
     order=_lead_order,
-    cursor=lambda row, shape: _cursor(shape.order, _moment(_lead_by(row, shape)[0]), _id(Kind.LEAD, row)),
+    cursor=lambda row, shape: encoded_cursor(shape.order, moment(_lead_by(row, shape)[0]), typed_id(Kind.LEAD, row)),
     after=_lead_after,
     starts_after=lambda shape: shape.follows,
     terms=_lead_terms,
@@ -224,7 +183,7 @@ LEADS = Paging(
 def _read_locations(arguments: Mapping[str, Any]) -> Arguments:
     page = cursors.page(arguments.get("first"), arguments.get("after"), LOCATION_ORDER, (Kind.LOCATION,), moments=False)
     words = LeadFilter(search=arguments.get("search")).query().search
-    values = _page_values(page)
+    values = page_values(page)
     if words and words.strip():
         values["search"] = f"%{_escaped(words.strip())}%"
     return Arguments((page.after is not None, "search" in values), values)
@@ -232,14 +191,18 @@ def _read_locations(arguments: Mapping[str, Any]) -> Arguments:
 
 def _location_terms(row: Row, shape: Any, bind: Bind) -> Sequence[ColumnElement[bool]]:
     searched = (row.c.name, row.c.slug, row.c.address)
-    return [or_(*(func.lower(part).like(bind("search"), escape="/") for part in searched))] if shape[1] else []
+    return (
+        [or_(*(func.lower(part).like(func.lower(bind("search")), escape="/") for part in searched))] if shape[1] else []
+    )
 
 
 LOCATIONS = Paging(
     read=_read_locations,
     order=lambda row, _shape: (row.c.name, row.c.id),
-    cursor=lambda row, _shape: _cursor(LOCATION_ORDER, cast(func.to_json(row.c.name), Text), _id(Kind.LOCATION, row)),
-    after=lambda row, shape, bind: _beyond(row.c.name, row.c.id, bind, descending=False) if shape[0] else None,
+    cursor=lambda row, _shape: encoded_cursor(
+        LOCATION_ORDER, cast(func.to_json(row.c.name), Text), typed_id(Kind.LOCATION, row)
+    ),
+    after=lambda row, shape, bind: beyond(row.c.name, row.c.id, bind, descending=False) if shape[0] else None,
     starts_after=lambda shape: bool(shape[0]),
     terms=_location_terms,
 )
@@ -248,14 +211,14 @@ LOCATIONS = Paging(
 def _read_messages(arguments: Mapping[str, Any]) -> Arguments:
     kinds = (Kind.MESSAGE, Kind.MESSAGE_LOG)
     page = cursors.page(arguments.get("first"), arguments.get("after"), MESSAGE_ORDER, kinds)
-    return Arguments(page.after is not None, _page_values(page))
+    return Arguments(page.after is not None, page_values(page))
 
 
 MESSAGES = Paging(
     read=_read_messages,
     order=lambda row, _shape: (row.c.at.desc(), row.c.id.desc()),
-    cursor=lambda row, _shape: _cursor(MESSAGE_ORDER, _moment(row.c.at), row.c.node_id),
-    after=lambda row, shape, bind: _beyond(row.c.at, row.c.id, bind, descending=True) if shape else None,
+    cursor=lambda row, _shape: encoded_cursor(MESSAGE_ORDER, moment(row.c.at), row.c.node_id),
+    after=lambda row, shape, bind: beyond(row.c.at, row.c.id, bind, descending=True) if shape else None,
     starts_after=bool,
 )
 
@@ -285,45 +248,59 @@ EVENTS = Paging(
 
 def _messages() -> Row:
     """What was or is to be sent, and what came in, as one table."""
-    sent, got = _table(ScheduledMessage).c, _table(MessageLog).c
+    sent, got = table(ScheduledMessage).c, table(MessageLog).c
     out = select(
         sent.tenant_id, sent.id, sent.location_id, sent.lead_id, sent.kind, sent.channel,
-        literal_column("'OUTBOUND'", Text).label("direction"), sent.status, func.coalesce(sent.body, "").label("body"),
+        literal_column("'OUTBOUND'", Text).label("direction"), sent.status, sent.body,
         sent.subject, sent.touch_number, sent.due_at, sent.sent_at, sent.delivered_at, sent.decision,
         sent.provider_message_id, sent.error_code, sent.attempt.label("attempts"), sent.segments,
         sent.created_at.label("at"), (literal_column("'msg_'", Text) + cast(sent.id, Text)).label("node_id"),
+        cast(null(), Uuid).label("answers"),
     )  # fmt: skip
     came = select(
         got.tenant_id, got.id, got.location_id, got.lead_id, literal_column("'INBOUND'", Text), got.channel,
         literal_column("'INBOUND'", Text), literal_column("'RECEIVED'", Text), got.body,
-        got.subject, cast(null(), Integer), cast(null(), sent.due_at.type), got.at, got.at, cast(null(), Text),
-        got.provider_message_id, got.error_code, literal(0, Integer), cast(null(), Integer),
-        got.at, literal_column("'log_'", Text) + cast(got.id, Text),
-    ).where(got.message_id.is_(None))  # fmt: skip
-    return union_all(out, came).subquery()
+        got.subject, cast(null(), SmallInteger), cast(null(), sent.due_at.type), got.at, got.at, cast(null(), Text),
+        got.provider_message_id, got.error_code, literal(0, Integer), cast(null(), SmallInteger),
+        got.at, literal_column("'log_'", Text) + cast(got.id, Text), got.message_id,
+    )  # fmt: skip
+    # Of one type column by column, and without a condition inside: else the indexes' orders cannot be merged.
+    both = union_all(out, came).subquery()
+    return select(both).where(both.c.answers.is_(None)).subquery()
+
+
+def _attempted(row: Row, name: str) -> Any:
+    """What the last attempt at a message said."""
+    log = table(MessageLog).alias()
+    said = select(log.c[name]).where(log.c.tenant_id == row.c.tenant_id, log.c.message_id == row.c.id)
+    last = said.order_by(log.c.attempt.desc()).limit(literal_column("1")).correlate(row).scalar_subquery()
+    return case((row.c.attempts > literal_column("0"), last))
+
+
+def _body(row: Row) -> Any:
+    return func.coalesce(row.c.body, _attempted(row, "body"), literal_column("''"))
+
+
+def _subject(row: Row) -> Any:
+    worded = or_(row.c.subject.is_not(None), row.c.body.is_not(None))
+    return case((worded, row.c.subject), else_=_attempted(row, "subject"))
 
 
 def _touch_day(row: Row) -> Any:
-    own = _table(TouchTemplate).alias()
-    written = (
-        select(own.c.day)
-        .where(
-            own.c.tenant_id == row.c.tenant_id,
-            own.c.number == row.c.touch_number,
-            or_(own.c.location_id.is_(None), own.c.location_id == row.c.location_id),
-        )
-        .order_by(own.c.location_id.is_(None))
-        .limit(literal_column("1"))
-        .correlate(row)
-        .scalar_subquery()
+    """By the schedule in force: the location's own, else the tenant's, else the default one."""
+    touch, own = table(TouchTemplate).alias(), table(TouchTemplate).alias()
+    has_own = exists().where(own.c.tenant_id == row.c.tenant_id, own.c.location_id == row.c.location_id)
+    in_force = or_(touch.c.location_id == row.c.location_id, and_(touch.c.location_id.is_(None), ~has_own))
+    stored = select(touch.c.day).where(
+        touch.c.tenant_id == row.c.tenant_id, touch.c.number == row.c.touch_number, in_force
     )
     numbered = enumerate(DEFAULT_DAYS, start=1)
     default = case(*((row.c.touch_number == literal_column(str(n)), literal_column(str(day))) for n, day in numbered))
-    return func.coalesce(written, default)
+    return func.coalesce(stored.correlate(row).scalar_subquery(), default)
 
 
 def _local_time(row: Row) -> Any:
-    place = _table(Location).alias()
+    place = table(Location).alias()
     zone = (
         select(place.c.timezone)
         .where(place.c.tenant_id == row.c.tenant_id, place.c.id == row.c.location_id)
@@ -348,7 +325,7 @@ _NODE = frozenset({"Node"})
 
 LOCATION = Entity(
     "Location",
-    lambda: _table(Location),
+    lambda: table(Location),
     {
         "id": identity(Kind.LOCATION),
         **columns("name", "slug", "shopmonkey_location_id", "timezone", "phone", "address", "bays", "buffer_minutes"),
@@ -365,13 +342,13 @@ LOCATION = Entity(
 
 OPENING_HOURS = Entity(
     "OpeningHours",
-    lambda: _table(LocationHours),
-    {**columns("day_of_week"), "opensAt": _wall("opens_at"), "closesAt": _wall("closes_at")},
+    lambda: table(LocationHours),
+    {**columns("day_of_week"), "opensAt": wall("opens_at"), "closesAt": wall("closes_at")},
 )
 
 LEAD = Entity(
     "Lead",
-    lambda: _table(Lead),
+    lambda: table(Lead),
     {
         "id": identity(Kind.LEAD),
         "name": Leaf(
@@ -411,7 +388,7 @@ LEAD = Entity(
 
 PLANNED_TOUCH = Entity(
     "PlannedTouch",
-    lambda: _table(ScheduledMessage),
+    lambda: table(ScheduledMessage),
     {
         "number": column("touch_number"),
         "day": Leaf(_touch_day),
@@ -420,14 +397,16 @@ PLANNED_TOUCH = Entity(
     },
 )
 
-CONSENT = Entity("Consent", lambda: _table(Consent), columns("channel", "granted", "source", "wording", "at"))
+CONSENT = Entity("Consent", lambda: table(Consent), columns("channel", "granted", "source", "wording", "at"))
 
 MESSAGE = Entity(
     "Message",
     _messages,
     {
         "id": column("node_id"),
-        **columns("kind", "channel", "direction", "status", "body", "subject", "touch_number", "due_at", "sent_at"),
+        **columns("kind", "channel", "direction", "status", "touch_number", "due_at", "sent_at"),
+        "body": Leaf(_body),
+        "subject": Leaf(_subject),
         **columns("delivered_at", "decision", "provider_message_id", "error_code", "attempts", "segments"),
         "lead": One("Lead", lambda message, lead: lead.c.id == message.c.lead_id),
     },
@@ -435,9 +414,28 @@ MESSAGE = Entity(
     interfaces=_NODE,
 )
 
+USER = Entity(
+    "User",
+    lambda: table(User),
+    {
+        "id": identity(Kind.USER),
+        **columns("email", "name", "role", "active"),
+        "locations": Many(
+            "Location",
+            lambda user, place: or_(user.c.location_ids.is_(None), place.c.id == func.any(user.c.location_ids)),
+            lambda place: (place.c.name, place.c.id),
+            most=MOST_LOCATIONS,
+        ),
+    },
+    interfaces=_NODE,
+    visible=lambda user, scope: or_(
+        scope.c.role != literal_column("'AGENT'"), scope.c.subject == typed_id(Kind.USER, user)
+    ),
+)
+
 LEAD_EVENT = Entity(
     "LeadEvent",
-    lambda: _table(LeadEvent),
+    lambda: table(LeadEvent),
     {
         "cursor": Leaf(_position),
         **columns("kind", "at", "detail"),
@@ -451,7 +449,7 @@ class _TenantTable:
 
     @staticmethod
     def source() -> Row:
-        own = _table(Tenant)
+        own = table(Tenant)
         return select(own.c.id.label("tenant_id"), *own.c).subquery()
 
 
@@ -464,7 +462,7 @@ TENANT = Entity(
 
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
-    for entity in (LOCATION, OPENING_HOURS, LEAD, PLANNED_TOUCH, CONSENT, MESSAGE, LEAD_EVENT, TENANT)
+    for entity in (LOCATION, OPENING_HOURS, LEAD, PLANNED_TOUCH, CONSENT, MESSAGE, USER, LEAD_EVENT, TENANT)
 }
 
 # Roots
@@ -483,15 +481,18 @@ def _read_location(arguments: Mapping[str, Any]) -> Arguments:
     return Arguments("slug", {"slug": slug})
 
 
-_NODE_ENTITIES = {Kind.LEAD: "Lead", Kind.LOCATION: "Location", Kind.TENANT: "Tenant", Kind.MESSAGE: "Message"}
+def _directed(direction: str) -> Any:
+    return lambda message: message.c.direction == literal_column(f"'{direction}'")
 
 
-def _read_node(arguments: Mapping[str, Any]) -> Arguments:
-    kind = kind_of(arguments["id"])
-    if kind is None or kind not in _NODE_ENTITIES:
-        raise BadInputError("answered in Python")
-    return Arguments(kind, {"id": decode(kind, arguments["id"])})
-
+TARGETS: dict[str, Target] = {
+    Kind.LEAD.value: Target("Lead"),
+    Kind.LOCATION.value: Target("Location"),
+    Kind.TENANT.value: Target("Tenant"),
+    Kind.USER.value: Target("User"),
+    Kind.MESSAGE.value: Target("Message", _directed("OUTBOUND")),
+    Kind.MESSAGE_LOG.value: Target("Message", _directed("INBOUND")),
+}
 
 ROOTS: dict[str, Root] = {
     "leads": Root(Role.AGENT, connection=Connection("Lead", LEADS), read=LEADS.read),
@@ -516,12 +517,5 @@ ROOTS: dict[str, Root] = {
         entity_of=lambda _shape: "Tenant",
         by=lambda _row, _shape, _bind: literal_column("true"),
         entities=frozenset({"Tenant"}),
-    ),
-    "node": Root(
-        Role.AGENT,
-        read=_read_node,
-        entity_of=lambda shape: _NODE_ENTITIES[shape],
-        by=lambda row, _shape, bind: row.c.id == bind("id"),
-        entities=frozenset(_NODE_ENTITIES.values()),
     ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused
-from lead_orchestrator.integrations.shopmonkey.models import Customer, Location, Order, Row, Vehicle
+from lead_orchestrator.integrations.shopmonkey.models import CannedService, Customer, Location, Order, Row, Vehicle
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 from lead_orchestrator.log import get_logger
 
@@ -21,6 +21,7 @@ __all__ = ["OrderPage", "ShopMonkeyBusy", "ShopMonkeyClient", "ShopMonkeyRefused
 
 PAGE_LIMIT = 100
 MOST_PAGES = 50
+MOST_WALKS = 3  # through a list whose pages miss rows
 TIMEOUT = 10.0
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
 FINAL = frozenset(range(400, 500)) - {408, 429}
@@ -67,18 +68,67 @@ class ShopMonkeyClient:
     async def get_location(self, api_key: str, location_id: str) -> Location | None:
         return await self._get(api_key, "location", location_id, Location)
 
+    async def get_canned_service(self, api_key: str, service_id: str) -> CannedService | None:
+        return await self._get(api_key, "canned_service", service_id, CannedService)
+
+    async def list_canned_services(self, api_key: str, location_id: str) -> Sequence[CannedService]:
+        """The location's canned services, with those of no location; deleted ones may be among them.
+
+        Lists miss rows: it is walked again while it says there are more. Absence is still no deletion: ask by id.
+        """
+        found: dict[str, CannedService] = {}
+        for _ in range(MOST_WALKS):
+            total = await self._walk_canned_services(api_key, location_id, found)
+            if total is None or len(found) >= total:
+                break
+        return [row for row in found.values() if row.location_id in (None, location_id)]
+
+    async def _walk_canned_services(
+        self, api_key: str, location_id: str, found: dict[str, CannedService]
+    ) -> int | None:
+        """Add every row of the pages to `found`; how many there are, if that is stated."""
+        skip, total = 0, None
+        for _ in range(MOST_PAGES):
+            params = {
+                "orderby": json.dumps({"createdDate": "asc"}, separators=(",", ":")),
+                "locationId": location_id,
+                "limit": str(PAGE_LIMIT),
+                "skip": str(skip),
+            }
+            answer = await self._ask(api_key, "/v3/canned_service", params)
+            rows = answer.get("data") if answer else None
+            if answer is None or not isinstance(rows, list):
+                raise ShopMonkeyBusy(None, "unreadable")
+            found.update((row.id, row) for row in map(_canned_service, rows) if row)
+            skip += len(rows)
+            meta = answer.get("meta")
+            stated = meta if isinstance(meta, dict) else {}
+            total = stated["total"] if isinstance(stated.get("total"), int) else None
+            more = stated["hasMore"] if isinstance(stated.get("hasMore"), bool) else len(rows) >= PAGE_LIMIT
+            if not more or not rows:
+                break
+        return total
+
     async def list_orders(
-        self, api_key: str, *, location_id: str, updated_since: datetime, skip: int, limit: int = PAGE_LIMIT
+        self,
+        api_key: str,
+        *,
+        location_id: str,
+        updated_since: datetime,
+        skip: int,
+        limit: int = PAGE_LIMIT,
+        column: str = "updatedDate",
     ) -> OrderPage:
         """One page of the location's orders changed since, oldest change first, at most 100.
 
+        A row that was never changed may have no `updatedDate`: list by `createdDate` too, to see every new one.
         ShopMonkey ignores filters it does not like, so every row is checked here again.
         """
         since = updated_since.astimezone(UTC)
         stamp = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         params = {
-            "where": json.dumps({"updatedDate": {"gte": stamp}}, separators=(",", ":")),
-            "orderby": json.dumps({"updatedDate": "asc"}, separators=(",", ":")),  # lower case, else ignored
+            "where": json.dumps({column: {"gte": stamp}}, separators=(",", ":")),
+            "orderby": json.dumps({column: "asc"}, separators=(",", ":")),  # lower case, else ignored
             "locationId": location_id,
             "limit": str(min(limit, PAGE_LIMIT)),
             "skip": str(skip),
@@ -93,7 +143,13 @@ class ShopMonkeyClient:
         return OrderPage(tuple(orders), len(rows), has_more if isinstance(has_more, bool) else None)
 
     async def iter_changed_orders(
-        self, api_key: str, location_id: str, since: datetime, *, most_pages: int = MOST_PAGES
+        self,
+        api_key: str,
+        location_id: str,
+        since: datetime,
+        *,
+        most_pages: int = MOST_PAGES,
+        column: str = "updatedDate",
     ) -> AsyncIterator[Order]:
         """Each order of the location changed since, once, in as many pages as there are (at most `most_pages`).
 
@@ -102,7 +158,9 @@ class ShopMonkeyClient:
         seen: set[str] = set()
         skip = 0
         for _ in range(most_pages):
-            page = await self.list_orders(api_key, location_id=location_id, updated_since=since, skip=skip)
+            page = await self.list_orders(
+                api_key, location_id=location_id, updated_since=since, skip=skip, column=column
+            )
             for order in page.orders:
                 if order.id not in seen:
                     seen.add(order.id)
@@ -160,6 +218,14 @@ def _raise(response: httpx.Response, answer: dict[str, Any] | None) -> None:
     if status == HTTP_FORBIDDEN:
         raise ShopMonkeyRefused(code, "the ShopMonkey API key may not read this", credentials=True)
     raise ShopMonkeyRefused(code, f"ShopMonkey refused the request (HTTP {status})")
+
+
+def _canned_service(row: object) -> CannedService | None:
+    try:
+        return CannedService.model_validate(row)
+    except ValidationError:
+        _log.warning("shopmonkey_row_unreadable", table="canned_service")
+        return None
 
 
 def _order(row: object) -> Order | None:

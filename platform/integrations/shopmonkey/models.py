@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Customer", "EmailAddress", "Location", "Order", "PhoneNumber", "Vehicle"]
+__all__ = ["CannedService", "Customer", "EmailAddress", "Location", "Order", "PhoneNumber", "Vehicle"]
 
 
 class Lenient(BaseModel):
@@ -150,6 +150,32 @@ class Vehicle(Row):
     def title(self) -> str:
         """Year, make and model as far as known, as in "2021 Honda Civic"; else empty."""
         return " ".join(str(part).strip() for part in (self.year, self.make, self.model) if part)
+
+
+class CannedService(Row):
+    """What a shop sells; `pricing` is FixedPrice or LineItem so far. ShopMonkey knows no durations."""
+
+    location_id: str | None = None
+    name: str | None = None
+    note: str | None = None
+    bookable: bool | None = None
+    bookable_ordinal: int | None = None
+    pricing: str | None = None
+    fixed_price_cents: int | None = None
+    total_cents: int | None = None
+    deleted: bool | None = None
+
+    @property
+    def price_cents(self) -> int | None:
+        """The fixed price, which is before tax, or else the total of its lines."""
+        fixed = self.fixed_price_cents if self.pricing == "FixedPrice" else None
+        price = fixed if fixed is not None else self.total_cents
+        return price if price is not None and price >= 0 else None
+
+    @property
+    def offered(self) -> bool:
+        """Whether customers may book it."""
+        return self.bookable is True and self.deleted is not True
 
 
 class Location(Row):

@@ -74,12 +74,7 @@ class Polling:
         try:
             # Another order each time: if the rate limit ends a poll early, it is not always the same shops that miss out.
             for location in random.sample(locations, len(locations)):
-                found = [
-                    order
-                    async for order in self._shopmonkey.iter_changed_orders(
-                        key, location.shopmonkey_location_id or "", since
-                    )
-                ]
+                found = await self._changed(key, location.shopmonkey_location_id or "", since)
                 seen += found
                 events += await self._store(scope, config, location, found)
             events += await self._recheck(scope, started)
@@ -92,6 +87,13 @@ class Polling:
             return Poll(len(seen), events, f"ShopMonkey is busy ({error.code})")
         await self._finish(scope, config, None, started, self._interval)
         return Poll(len(seen), events)
+
+    async def _changed(self, key: str, location_id: str, since: datetime) -> list[Order]:
+        found: dict[str, Order] = {}
+        for column in ("updatedDate", "createdDate"):  # what was never changed may have no updatedDate
+            async for order in self._shopmonkey.iter_changed_orders(key, location_id, since, column=column):
+                found[order.id] = order
+        return list(found.values())
 
     async def _store(self, scope: Scope, config: CrmConfig, location: Location, orders: Sequence[Order]) -> list[UUID]:
         rules = LeadRules(tuple(config.lead_workflow_status_ids), config.lead_name_prefix)

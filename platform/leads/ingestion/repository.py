@@ -26,11 +26,13 @@ __all__ = [
     "holds",
     "known_orders",
     "location_by_shopmonkey_id",
+    "lock_event",
     "open_orders_besides",
     "processed_since",
     "put_off",
     "real_now",
     "reopen",
+    "reread",
     "shopmonkey_locations",
     "sibling_orders",
     "store",
@@ -120,6 +122,18 @@ async def put_off(session: WriteSession, event: ClaimedEvent, error: str, delay:
         values |= {"next_attempt_at": func.now() + delay}
     statement = update(WebhookEvent).where(*_claimed(session, event)).values(**values)
     await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def lock_event(session: WriteSession, event_id: UUID) -> WebhookEvent | None:
+    """The event, until the transaction's end nobody else's."""
+    own = (WebhookEvent.tenant_id == session.scope.tenant_id, WebhookEvent.id == event_id)
+    return await session.scalar(select(WebhookEvent).where(*own).with_for_update(key_share=True))
+
+
+async def reread(session: WriteSession, event: WebhookEvent) -> WebhookEvent:
+    """The event as it is now."""
+    await session.refresh(event)
+    return event
 
 
 async def reopen(session: WriteSession, event_id: UUID) -> bool:

@@ -17,6 +17,7 @@ from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.tenancy.secrets import SecretBox
 from tests.factories import make_tenant, phone_number
 from tests.leads.ingestion.shop import Outside, Shop, open_company, open_shop
+from tests.waiting import until_elapsed
 
 APPOINTMENT = ["2026-12-01T18:00:00.000Z"]
 
@@ -76,15 +77,19 @@ async def test_processing_twice_has_one_effect(shop: Shop) -> None:
 
 
 async def test_many_workers_at_once_have_one_effect(shop: Shop) -> None:
-    order_id = await shop.quote()
-    events = [await shop.tell(order_id) for _ in range(4)]
-
     process = shop.services.ingestion.process
-    done = await asyncio.gather(*(process(shop.tenant.id, event_id) for event_id in events * 3))
+    for _ in range(3):  # the first round opens the connections
+        order_id = await shop.quote()
+        events = [await shop.tell(order_id) for _ in range(4)]
 
-    assert sum(result is not None and result.enrolled for result in done) == 1
-    assert len(await shop.leads()) == 1
-    assert await shop.touches() == [(1, 1, "SCHEDULED")]
+        done = await asyncio.gather(*(process(shop.tenant.id, event_id) for event_id in events * 3))
+
+        assert sum(result is not None and result.enrolled for result in done) == 1
+
+    assert len(await shop.leads()) == 3
+    assert await shop.touches() == [(1, 1, "SCHEDULED")] * 3
+    # they took turns: no constraint had to stop anybody
+    assert await shop.rows("SELECT error FROM webhook_events WHERE error IS NOT NULL OR status <> 'PROCESSED'") == []
 
 
 @pytest.mark.parametrize(
@@ -426,6 +431,21 @@ async def test_a_failure_of_a_worker_that_lost_its_lease_does_not_undo_the_resul
     assert (event["status"], event["error"]) == ("PROCESSED", None)
 
 
+async def test_a_lost_claim_can_put_nothing_off(shop: Shop) -> None:
+    event_id = await shop.tell(await shop.quote())
+    async with shop.services.tenancy.write(shop.tenant.scope) as session:
+        lost = await repository.claim(session, event_id, timedelta(0))
+    async with shop.services.tenancy.write(shop.tenant.scope) as session:
+        taken = await repository.claim(session, event_id, ingestion.LEASE)
+        assert lost is not None
+        assert taken is not None
+
+        await repository.put_off(session, lost, "too late", None)
+
+    event = await shop.event(event_id)
+    assert (event["status"], event["error"], event["attempts"]) == ("RECEIVED", None, 2)
+
+
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
@@ -568,4 +588,4 @@ async def struck(outside: Outside, left: int = 0) -> None:
     async with asyncio.timeout(5):
         while len(outside.world.faults.active()) > left:  # noqa: ASYNC110 - a fault rings no bell
             await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+    await until_elapsed(0.1)

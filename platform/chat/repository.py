@@ -1,0 +1,121 @@
+"""All SQL about conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import aliased
+
+from lead_orchestrator.chat.models import ChatMessage, ChatSession
+from lead_orchestrator.keyset import After, Cut, cut, of_each
+from lead_orchestrator.tenancy.sessions import ReadSession
+
+__all__ = [
+    "ChatPart",
+    "ChatQuery",
+    "chat_message_counts",
+    "chat_messages_by_id",
+    "chat_messages_of",
+    "chat_sessions_by_id",
+    "chat_sessions_of",
+    "chat_sessions_page",
+    "count_chat_sessions",
+    "session_counts",
+]
+
+
+@dataclass(frozen=True)
+class ChatQuery:
+    """Which conversations; None does not narrow, an empty list is none."""
+
+    state: Sequence[str] | None = None
+    channel: Sequence[str] | None = None
+    location_ids: Sequence[UUID] | None = None
+    lead_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class ChatPart:
+    """Which messages of a conversation: `limit` from its beginning or (`backwards`) from its end, between two versions."""
+
+    limit: int
+    above: int | None = None
+    below: int | None = None
+    backwards: bool = False
+
+
+async def chat_sessions_page(session: ReadSession, query: ChatQuery, after: After, limit: int) -> Sequence[ChatSession]:
+    """The most recently active first."""
+    part = cut(ChatSession.active_at, ChatSession.id, after, limit)
+    return list(await session.scalars(part.of(select(ChatSession).where(*_terms(session, query)))))
+
+
+async def count_chat_sessions(session: ReadSession, query: ChatQuery) -> int:
+    statement = select(func.count()).select_from(ChatSession).where(*_terms(session, query))
+    return int(await session.scalar(statement) or 0)
+
+
+async def chat_sessions_by_id(session: ReadSession, ids: Sequence[UUID]) -> Mapping[UUID, ChatSession]:
+    statement = select(ChatSession).where(ChatSession.tenant_id == session.scope.tenant_id, ChatSession.id.in_(ids))
+    return {row.id: row for row in await session.scalars(statement)}
+
+
+async def chat_sessions_of(
+    session: ReadSession, lead_ids: Sequence[UUID], after: After, limit: int
+) -> Mapping[UUID, list[ChatSession]]:
+    """Of each lead the most recently active first."""
+    row = aliased(ChatSession)
+    own = select(row).where(row.tenant_id == session.scope.tenant_id)
+    return await of_each(session, lead_ids, own, row, row.lead_id, cut(row.active_at, row.id, after, limit))
+
+
+async def session_counts(session: ReadSession, lead_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    statement = (
+        select(ChatSession.lead_id, func.count())
+        .where(ChatSession.tenant_id == session.scope.tenant_id, ChatSession.lead_id.in_(lead_ids))
+        .group_by(ChatSession.lead_id)
+    )
+    return {lead_id: number for lead_id, number in await session.execute(statement) if lead_id is not None}
+
+
+async def chat_messages_by_id(session: ReadSession, ids: Sequence[UUID]) -> Mapping[UUID, ChatMessage]:
+    statement = select(ChatMessage).where(ChatMessage.tenant_id == session.scope.tenant_id, ChatMessage.id.in_(ids))
+    return {row.id: row for row in await session.scalars(statement)}
+
+
+async def chat_messages_of(
+    session: ReadSession, session_ids: Sequence[UUID], part: ChatPart
+) -> Mapping[UUID, list[ChatMessage]]:
+    """Of each conversation in the order it is asked for: from its beginning, or backwards from its end."""
+    row = aliased(ChatMessage)
+    own = select(row).where(row.tenant_id == session.scope.tenant_id)
+    if part.above is not None:
+        own = own.where(row.version > part.above)
+    if part.below is not None:
+        own = own.where(row.version < part.below)
+    order = row.version.desc() if part.backwards else row.version.asc()
+    return await of_each(session, session_ids, own, row, row.session_id, Cut((order,), None, part.limit))
+
+
+async def chat_message_counts(session: ReadSession, session_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    statement = (
+        select(ChatMessage.session_id, func.count())
+        .where(ChatMessage.tenant_id == session.scope.tenant_id, ChatMessage.session_id.in_(session_ids))
+        .group_by(ChatMessage.session_id)
+    )
+    return {session_id: int(number) for session_id, number in await session.execute(statement)}
+
+
+def _terms(session: ReadSession, query: ChatQuery) -> Iterable[ColumnElement[bool]]:
+    yield ChatSession.tenant_id == session.scope.tenant_id
+    if query.state is not None:
+        yield ChatSession.state.in_(query.state)
+    if query.channel is not None:
+        yield ChatSession.channel.in_(query.channel)
+    if query.location_ids is not None:
+        yield ChatSession.location_id.in_(query.location_ids)
+    if query.lead_id is not None:
+        yield ChatSession.lead_id == query.lead_id

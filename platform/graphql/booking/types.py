@@ -1,0 +1,168 @@
+"""Appointments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import strawberry
+
+from lead_orchestrator.booking import models, repository
+from lead_orchestrator.booking.models import AppointmentStatus
+from lead_orchestrator.booking.repository import AppointmentQuery
+from lead_orchestrator.graphql.catalog.types import Service, money
+from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.context import Request
+from lead_orchestrator.graphql.cursors import Key, Page, cursor, page
+from lead_orchestrator.graphql.filters import lead_key, location_keys
+from lead_orchestrator.graphql.lead_types import Lead
+from lead_orchestrator.graphql.money import Money
+from lead_orchestrator.graphql.tenant_types import Location
+from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.keyset import After
+
+__all__ = ["APPOINTMENT_ORDER", "Appointment", "AppointmentConnection", "AppointmentFilter", "Slot"]
+
+APPOINTMENT_ORDER = "appointment.starts_at"
+NO_MANAGE_URL = ""  # of an appointment without a link of its own
+
+strawberry.enum(AppointmentStatus)
+
+
+@strawberry.type
+class Slot:
+    """A time that is free; `token` books it."""
+
+    starts_at: datetime
+    ends_at: datetime
+    local_start: str
+    token: str
+
+
+@strawberry.type
+class Appointment(Node):
+    """`localStart` is in the location's zone; `manageUrl` is empty when the customer was given no link."""
+
+    key: strawberry.Private[UUID]
+    location_key: strawberry.Private[UUID]
+    lead_key: strawberry.Private[UUID | None]
+    starts_at: datetime
+    ends_at: datetime
+    status: AppointmentStatus
+    bay: int
+    notes: str | None
+    total: Money | None
+    hold_expires_at: datetime | None
+    shopmonkey_appointment_id: str | None
+    sync_status: str
+    manage_url: str
+
+    @classmethod
+    def of(cls, row: models.Appointment) -> Appointment:
+        return cls(
+            id=strawberry.ID(encode(Kind.APPOINTMENT, row.id)),
+            key=row.id,
+            location_key=row.location_id,
+            lead_key=row.lead_id,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            status=AppointmentStatus(row.status),
+            bay=row.bay,
+            notes=row.notes,
+            total=money(row.total_cents, row.currency),
+            hold_expires_at=row.hold_expires_at,
+            shopmonkey_appointment_id=row.shopmonkey_appointment_id,
+            sync_status=row.sync_status,
+            manage_url=NO_MANAGE_URL,
+        )
+
+    @strawberry.field
+    async def lead(self, info: Request) -> Lead | None:
+        row = await info.context.loaders.leads.load(self.lead_key) if self.lead_key else None
+        return Lead.of(row) if row else None
+
+    @strawberry.field
+    async def location(self, info: Request) -> Location:
+        row = await info.context.loaders.locations.load(self.location_key)
+        if row is None:
+            raise LookupError("an appointment without its location")
+        return Location.of(row)
+
+    @strawberry.field
+    async def services(self, info: Request) -> list[Service]:
+        """As the catalog has them now, in the order of the booking."""
+        return [Service.of(row) for row in await info.context.loaders.appointment_services.load(self.key)]
+
+    @strawberry.field
+    async def local_start(self, info: Request) -> str:
+        row = await info.context.loaders.locations.load(self.location_key)
+        zone = ZoneInfo(row.timezone if row else "UTC")
+        return self.starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
+
+
+@strawberry.input
+class AppointmentFilter:
+    """What is left out or null does not narrow; an empty list matches nothing. `to` itself is not included."""
+
+    status: list[AppointmentStatus] | None = None
+    location_ids: list[strawberry.ID] | None = None
+    from_: datetime | None = strawberry.field(name="from", default=None)
+    to: datetime | None = None
+    lead_id: strawberry.ID | None = None
+
+    def query(self) -> AppointmentQuery:
+        """Raises BadInputError: an id is none."""
+        return AppointmentQuery(
+            self.status, location_keys(self.location_ids), self.from_, self.to, lead_key(self.lead_id)
+        )
+
+
+@strawberry.type
+class AppointmentEdge:
+    cursor: str
+    node: Appointment
+
+
+@strawberry.type
+class AppointmentConnection:
+    edges: list[AppointmentEdge]
+    page_info: PageInfo
+    query: strawberry.Private[AppointmentQuery]
+
+    @classmethod
+    async def load(
+        cls, info: Request, query: AppointmentQuery, first: int | None, after: str | None
+    ) -> AppointmentConnection:
+        """A page of all that `query` matches."""
+        wanted = page(first, after, APPOINTMENT_ORDER, (Kind.APPOINTMENT,))
+        rows = await info.context.run(repository.appointments_page, query, place(wanted), wanted.first + 1)
+        return cls.of(rows, wanted, after, query)
+
+    @classmethod
+    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> AppointmentConnection:
+        """A page of those of one lead."""
+        wanted = page(first, after, APPOINTMENT_ORDER, (Kind.APPOINTMENT,))
+        rows = await info.context.loaders.lead_appointments.load((lead, place(wanted), wanted.first + 1))
+        return cls.of(rows, wanted, after, AppointmentQuery(lead_id=lead))
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[models.Appointment], wanted: Page, after: str | None, query: AppointmentQuery
+    ) -> AppointmentConnection:
+        shown = rows[: wanted.first]
+        cursors = [cursor(APPOINTMENT_ORDER, Key(row.starts_at, row.id), Kind.APPOINTMENT) for row in shown]
+        edges = [AppointmentEdge(cursor=at, node=Appointment.of(row)) for at, row in zip(cursors, shown, strict=True)]
+        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > wanted.first, after=after), query=query)
+
+    @strawberry.field
+    async def total_count(self, info: Request) -> int:
+        if self.query == AppointmentQuery(lead_id=self.query.lead_id) and self.query.lead_id is not None:
+            return await info.context.loaders.appointment_counts.load(self.query.lead_id)
+        return await info.context.run(repository.count_appointments, self.query)
+
+
+def place(wanted: Page) -> After:
+    """Where a page begins."""
+    return (wanted.after.value, wanted.after.id) if wanted.after else None

@@ -1,0 +1,231 @@
+"""How many requests and how much cost a franchise, and each of its visitors, may spend in a minute.
+
+Redis holds what is left of each minute; a process takes a fiftieth of a budget at a time and spends it by itself, so that a
+request seldom waits for Redis and no budget is ever exceeded, however many processes there are. What a process took and did
+not spend is lost with the minute. Staff and visitors of a franchise have budgets of their own: neither can starve the other.
+Without Redis nothing is limited: a limiter must not stop the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from redis.exceptions import RedisError
+
+from lead_orchestrator.errors import RateLimitedError
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.tokens import Claims, Role
+
+__all__ = ["Allowance", "BudgetSizes", "Budgets", "OverBudgetError", "Remaining", "budget_sizes"]
+
+_log = get_logger(__name__)
+
+WINDOW = 60.0
+PATIENCE = 0.25
+"""Seconds that Redis is waited for; after that it is left alone for `RESPITE` seconds."""
+RESPITE = 1.0
+SHARES = 50
+MOST_LEASES = 20_000
+SAME_WINDOW = 5.0
+
+TAKE = """
+local requests, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
+local used = redis.call('HMGET', KEYS[1], 'requests', 'cost')
+local left_requests, left_cost = requests - (tonumber(used[1]) or 0), cost - (tonumber(used[2]) or 0)
+local got_requests = math.max(0, math.min(left_requests, tonumber(ARGV[3])))
+local got_cost = math.max(0, math.min(left_cost, tonumber(ARGV[4])))
+if got_requests < tonumber(ARGV[5]) or got_cost < tonumber(ARGV[6]) then got_requests, got_cost = 0, 0 end
+if got_requests + got_cost > 0 then
+  redis.call('HINCRBY', KEYS[1], 'requests', got_requests)
+  redis.call('HINCRBY', KEYS[1], 'cost', got_cost)
+end
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl < 0 then
+  ttl = tonumber(ARGV[7])
+  redis.call('PEXPIRE', KEYS[1], ttl)
+end
+return {got_requests, got_cost, left_cost - got_cost, ttl}
+"""
+"""KEYS: one budget. ARGV: its requests and cost in a window, the requests and cost to take, the least of both that is of use,
+the window in ms. Answers with what was taken (0, 0: too little is left), the cost that is left to others, and ms to its end."""
+
+
+class Script(Protocol):
+    """A script that Redis runs by its hash."""
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[int]) -> Sequence[int]: ...
+
+
+class Redis(Protocol):
+    """What is used of a Redis client."""
+
+    def register_script(self, script: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Of one minute."""
+
+    requests: int
+    cost: int
+
+
+@dataclass(frozen=True)
+class BudgetSizes:
+    """`staff`: all staff of a franchise together. `visitors`: all its visitors together. `visitor`: each of them."""
+
+    staff: Allowance
+    visitors: Allowance
+    visitor: Allowance
+
+
+VISITORS = Allowance(requests=12_000, cost=200_000)
+VISITOR = Allowance(requests=120, cost=10_000)
+
+
+def budget_sizes(settings: Settings) -> BudgetSizes:
+    """Of every franchise."""
+    staff = Allowance(settings.api_requests_per_minute, settings.api_cost_per_minute)
+    return BudgetSizes(staff, VISITORS, VISITOR)
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """The cost that is left of the minute, as far as this process knows, and when it is whole again (RFC 3339)."""
+
+    cost: int
+    reset_at: str
+
+
+class OverBudgetError(RateLimitedError):
+    """The budget of this minute is spent."""
+
+    def __init__(self, whose: str, lease: _Lease, now: float) -> None:
+        seconds = max(1, round(lease.ends - now + 0.5))
+        super().__init__(
+            f"{whose} may spend {lease.allowance.requests} requests and {lease.allowance.cost} objects a minute, and has: "
+            f"ask again in {seconds} seconds, for less at a time",
+            retry_after=seconds,
+        )
+        self.remaining = lease.remaining
+        self.extensions = {"retryAfter": seconds, "resetAt": lease.reset_at}
+
+
+@dataclass
+class _Lease:
+    """What this process took of one budget until `ends` (monotonic); `others` is the cost it left in Redis."""
+
+    allowance: Allowance
+    requests: int = 0
+    cost: int = 0
+    others: int = 0
+    ends: float = 0.0
+    reset_at: str = ""
+    refused_from: int = 0
+
+    def spend(self, cost: int) -> bool:
+        if self.requests < 1 or self.cost < cost:
+            return False
+        self.requests -= 1
+        self.cost -= cost
+        return True
+
+    def add(self, requests: int, cost: int, others: int, ends: float, reset_at: str) -> None:
+        """A share that Redis gave."""
+        if ends > self.ends + SAME_WINDOW:  # what is left of another minute is not carried over
+            self.requests = self.cost = self.refused_from = 0
+        self.requests += requests
+        self.cost += cost
+        self.others, self.ends, self.reset_at = others, ends, reset_at
+
+    @property
+    def remaining(self) -> Remaining:
+        return Remaining(self.cost + self.others, self.reset_at)
+
+
+class Budgets:
+    """Spends the budgets kept in `redis`; a client without time-outs of its own will do."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        sizes: BudgetSizes,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._take: Script = redis.register_script(TAKE)
+        self._sizes = sizes
+        self._clock = clock
+        self._wall = wall
+        self._leases: dict[str, _Lease] = {}
+        self._away_until = 0.0
+
+    async def spend(self, claims: Claims, cost: int) -> Remaining | None:
+        """Take one request of `cost` from the caller's budgets; what is left of the narrowest, None if Redis is away.
+
+        Raises:
+            OverBudgetError: too little is left in this minute; nothing was taken of the budget that lacks.
+        """
+        cost = max(1, cost)
+        if claims.role is not Role.VISITOR:
+            return await self._spend(f"lead:budget:{claims.tenant_id}", "your franchise", self._sizes.staff, cost)
+        left = [await self._spend(*budget, cost) for budget in self._of_visitor(claims)]
+        known = [remaining for remaining in left if remaining]
+        return min(known, key=lambda remaining: remaining.cost) if known else None
+
+    def _of_visitor(self, claims: Claims) -> Sequence[tuple[str, str, Allowance]]:
+        tenant = claims.tenant_id
+        visitor = claims.session_id or claims.lead_id or claims.subject
+        return (
+            (f"lead:budget:{tenant}:visitor:{visitor}", "a visitor", self._sizes.visitor),
+            (f"lead:budget:{tenant}:visitors", "all visitors together", self._sizes.visitors),
+        )
+
+    async def _spend(self, key: str, whose: str, allowance: Allowance, cost: int) -> Remaining | None:
+        now = self._clock()
+        lease = self._leases.get(key)
+        if lease is None or lease.ends <= now:
+            lease = self._leases[key] = _Lease(allowance, ends=now + WINDOW)
+            self._make_room(now)
+        if not lease.spend(cost):
+            if lease.refused_from and cost >= lease.refused_from:
+                raise OverBudgetError(whose, lease, now)
+            if not await self._refill(key, lease, cost):
+                return None
+            if not lease.spend(cost):
+                lease.refused_from = cost if lease.requests else 1
+                raise OverBudgetError(whose, lease, self._clock())
+        return lease.remaining
+
+    async def _refill(self, key: str, lease: _Lease, cost: int) -> bool:
+        """Take another share, or as much as `cost` needs; False while Redis is away."""
+        if self._clock() < self._away_until:
+            return False
+        whole = lease.allowance
+        wanted = [max(1, whole.requests // SHARES), max(cost, whole.cost // SHARES)]
+        least = [0 if lease.requests else 1, max(0, cost - lease.cost)]
+        arguments = [whole.requests, whole.cost, *wanted, *least, int(WINDOW * 1000)]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                requests, taken, others, milliseconds = await self._take(keys=[key], args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._away_until = self._clock() + RESPITE
+            _log.warning("budgets_unlimited", reason=type(error).__name__)
+            return False
+        seconds = milliseconds / 1000
+        reset_at = datetime.fromtimestamp(self._wall() + seconds + 1, UTC).isoformat(timespec="seconds")
+        lease.add(requests, taken, others, self._clock() + seconds, reset_at)
+        return True
+
+    def _make_room(self, now: float) -> None:
+        if len(self._leases) <= MOST_LEASES:
+            return
+        alive = [(key, lease) for key, lease in self._leases.items() if lease.ends > now]
+        self._leases = dict(alive[-MOST_LEASES // 2 :])

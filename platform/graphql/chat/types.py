@@ -1,0 +1,229 @@
+"""Conversations and their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import strawberry
+
+from lead_orchestrator.chat import models, repository
+from lead_orchestrator.chat.models import ChatRole, ChatState
+from lead_orchestrator.chat.repository import ChatQuery
+from lead_orchestrator.graphql.booking.types import Slot, place
+from lead_orchestrator.graphql.catalog.types import Service
+from lead_orchestrator.graphql.chat.cursors import ChatPage, chat_page, version_cursor
+from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.context import Request
+from lead_orchestrator.graphql.cursors import Key, Page, cursor, page
+from lead_orchestrator.graphql.enums import Channel
+from lead_orchestrator.graphql.filters import lead_key, location_keys
+from lead_orchestrator.graphql.lead_types import Lead
+from lead_orchestrator.graphql.tenant_types import Location, User
+from lead_orchestrator.ids import Kind, encode
+
+__all__ = ["CHAT_ORDER", "ChatMessage", "ChatSession", "ChatSessionConnection", "ChatSessionFilter"]
+
+CHAT_ORDER = "chat.active_at"
+
+strawberry.enum(ChatState)
+strawberry.enum(ChatRole)
+
+
+@strawberry.type
+class ChatMessage(Node):
+    """`slots` and `services` are what it offers to choose from; null for words alone."""
+
+    version: strawberry.Private[int]
+    stored_slots: strawberry.Private[Sequence[Mapping[str, object]] | None]
+    stored_services: strawberry.Private[Sequence[str] | None]
+    role: ChatRole
+    text: str
+    created_at: datetime
+    client_id: str | None
+
+    @classmethod
+    def of(cls, row: models.ChatMessage) -> ChatMessage:
+        return cls(
+            id=strawberry.ID(encode(Kind.CHAT_MESSAGE, row.id)),
+            version=row.version,
+            stored_slots=row.slots,
+            stored_services=row.services,
+            role=ChatRole(row.role),
+            text=row.text,
+            created_at=row.created_at,
+            client_id=row.client_id,
+        )
+
+    @strawberry.field
+    def slots(self) -> list[Slot] | None:
+        return None if self.stored_slots is None else [_slot(stored) for stored in self.stored_slots]
+
+    @strawberry.field
+    async def services(self, info: Request) -> list[Service] | None:
+        """As the catalog has them now."""
+        if self.stored_services is None:
+            return None
+        rows = await info.context.loaders.services.load_many([UUID(key) for key in self.stored_services])
+        return [Service.of(row) for row in rows if row]
+
+
+def _slot(stored: Mapping[str, object]) -> Slot:
+    return Slot(
+        starts_at=datetime.fromisoformat(str(stored["startsAt"])).astimezone(UTC),
+        ends_at=datetime.fromisoformat(str(stored["endsAt"])).astimezone(UTC),
+        local_start=str(stored["localStart"]),
+        token=str(stored["token"]),
+    )
+
+
+@strawberry.type
+class ChatMessageEdge:
+    cursor: str
+    node: ChatMessage
+
+
+@strawberry.type
+class ChatMessageConnection:
+    edges: list[ChatMessageEdge]
+    page_info: PageInfo
+    session_key: strawberry.Private[UUID]
+
+    @classmethod
+    def of(cls, rows: Sequence[models.ChatMessage], wanted: ChatPage, session_key: UUID) -> ChatMessageConnection:
+        """`rows` are in the order in which they were asked for."""
+        shown = rows[: wanted.size][:: -1 if wanted.backwards else 1]
+        edges = [ChatMessageEdge(cursor=version_cursor(row.version), node=ChatMessage.of(row)) for row in shown]
+        more = len(rows) > wanted.size
+        return cls(
+            edges=edges,
+            page_info=PageInfo(
+                has_next_page=wanted.before is not None if wanted.backwards else more,
+                has_previous_page=more if wanted.backwards else wanted.after is not None,
+                start_cursor=edges[0].cursor if edges else None,
+                end_cursor=edges[-1].cursor if edges else None,
+            ),
+            session_key=session_key,
+        )
+
+    @strawberry.field
+    async def total_count(self, info: Request) -> int:
+        return await info.context.loaders.chat_message_counts.load(self.session_key)
+
+
+@strawberry.type
+class ChatSession(Node):
+    """`unread` counts the customer's messages that no staff has seen."""
+
+    key: strawberry.Private[UUID]
+    location_key: strawberry.Private[UUID]
+    lead_key: strawberry.Private[UUID | None]
+    user_key: strawberry.Private[UUID | None]
+    channel: Channel
+    state: ChatState
+    created_at: datetime
+    last_message_at: datetime | None
+    unread: int
+
+    @classmethod
+    def of(cls, row: models.ChatSession) -> ChatSession:
+        return cls(
+            id=strawberry.ID(encode(Kind.CHAT_SESSION, row.id)),
+            key=row.id,
+            location_key=row.location_id,
+            lead_key=row.lead_id,
+            user_key=row.assigned_to,
+            channel=Channel(row.channel),
+            state=ChatState(row.state),
+            created_at=row.created_at,
+            last_message_at=row.last_message_at,
+            unread=row.unread,
+        )
+
+    @strawberry.field
+    async def lead(self, info: Request) -> Lead | None:
+        row = await info.context.loaders.leads.load(self.lead_key) if self.lead_key else None
+        return Lead.of(row) if row else None
+
+    @strawberry.field
+    async def location(self, info: Request) -> Location:
+        row = await info.context.loaders.locations.load(self.location_key)
+        if row is None:
+            raise LookupError("a conversation without its location")
+        return Location.of(row)
+
+    @strawberry.field
+    async def assigned_to(self, info: Request) -> User | None:
+        row = await info.context.loaders.users.load(self.user_key) if self.user_key else None
+        return User.of(row) if row else None
+
+    @strawberry.field
+    async def messages(
+        self,
+        info: Request,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> ChatMessageConnection:
+        """In the order they were written; `last` counts from the end."""
+        wanted = chat_page(first, after, last, before)
+        rows = await info.context.loaders.chat_messages_of.load((self.key, wanted.part))
+        return ChatMessageConnection.of(rows, wanted, self.key)
+
+
+@strawberry.input
+class ChatSessionFilter:
+    """What is left out or null does not narrow; an empty list matches nothing."""
+
+    state: list[ChatState] | None = None
+    channel: list[Channel] | None = None
+    location_ids: list[strawberry.ID] | None = None
+    lead_id: strawberry.ID | None = None
+
+    def query(self) -> ChatQuery:
+        """Raises BadInputError: an id is none."""
+        return ChatQuery(self.state, self.channel, location_keys(self.location_ids), lead_key(self.lead_id))
+
+
+@strawberry.type
+class ChatSessionEdge:
+    cursor: str
+    node: ChatSession
+
+
+@strawberry.type
+class ChatSessionConnection:
+    edges: list[ChatSessionEdge]
+    page_info: PageInfo
+    query: strawberry.Private[ChatQuery]
+
+    @classmethod
+    async def load(cls, info: Request, query: ChatQuery, first: int | None, after: str | None) -> ChatSessionConnection:
+        """A page of all that `query` matches."""
+        wanted = page(first, after, CHAT_ORDER, (Kind.CHAT_SESSION,))
+        rows = await info.context.run(repository.chat_sessions_page, query, place(wanted), wanted.first + 1)
+        return cls.of(rows, wanted, after, query)
+
+    @classmethod
+    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> ChatSessionConnection:
+        """A page of those of one lead."""
+        wanted = page(first, after, CHAT_ORDER, (Kind.CHAT_SESSION,))
+        rows = await info.context.loaders.lead_chats.load((lead, place(wanted), wanted.first + 1))
+        return cls.of(rows, wanted, after, ChatQuery(lead_id=lead))
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[models.ChatSession], wanted: Page, after: str | None, query: ChatQuery
+    ) -> ChatSessionConnection:
+        shown = rows[: wanted.first]
+        cursors = [cursor(CHAT_ORDER, Key(row.active_at, row.id), Kind.CHAT_SESSION) for row in shown]
+        edges = [ChatSessionEdge(cursor=at, node=ChatSession.of(row)) for at, row in zip(cursors, shown, strict=True)]
+        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > wanted.first, after=after), query=query)
+
+    @strawberry.field
+    async def total_count(self, info: Request) -> int:
+        if self.query == ChatQuery(lead_id=self.query.lead_id) and self.query.lead_id is not None:
+            return await info.context.loaders.lead_chat_counts.load(self.query.lead_id)
+        return await info.context.run(repository.count_chat_sessions, self.query)

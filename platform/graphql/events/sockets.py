@@ -1,0 +1,99 @@
+"""The WebSocket side of /graphql: an ASGI app that lasts as long as the process listens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from graphql import GraphQLSchema
+from redis.asyncio import Redis
+from starlette.types import Receive, Scope, Send
+
+from lead_orchestrator.graphql.context import GraphQLServices
+from lead_orchestrator.graphql.events.codes import Close
+from lead_orchestrator.graphql.events.hub import LOOK_UP_SECONDS, Heads, Hub
+from lead_orchestrator.graphql.events.operation import Operations
+from lead_orchestrator.graphql.events.registry import Registry
+from lead_orchestrator.graphql.events.socket import INIT_SECONDS, Socket
+from lead_orchestrator.graphql.events.source import Source
+from lead_orchestrator.graphql.events.wake import Listener
+from lead_orchestrator.graphql.schema import make_schema
+from lead_orchestrator.tenancy.access import Access
+
+__all__ = ["PROTOCOL", "Sockets", "open_sockets"]
+
+PROTOCOL = "graphql-transport-ws"
+
+
+class Sockets:
+    """Accepts sockets of the one protocol there is."""
+
+    def __init__(
+        self,
+        access: Access,
+        hub: Hub,
+        registry: Registry,
+        schema: GraphQLSchema,
+        *,
+        development: bool,
+        init_seconds: float,
+    ) -> None:
+        self.registry = registry
+        self._hub = hub
+        self._access = access
+        self._operations = Operations(schema, development=development)
+        self._init_seconds = init_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        if PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})  # without it the client would not learn the code
+            reason = f"connect with the subprotocol {PROTOCOL}"
+            await send({"type": "websocket.close", "code": int(Close.SUBPROTOCOL), "reason": reason})
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        socket = Socket(
+            receive,
+            send,
+            self._access,
+            self._hub,
+            self._operations,
+            self.registry,
+            init_seconds=self._init_seconds,
+        )
+        await socket.serve()
+
+
+@asynccontextmanager
+async def open_sockets(
+    services: GraphQLServices,
+    heads: Heads,
+    redis: Redis | None,
+    *,
+    look_up_seconds: float = LOOK_UP_SECONDS,
+    init_seconds: float = INIT_SECONDS,
+) -> AsyncIterator[Sockets]:
+    """Listens while the block lasts. Without `redis` nobody wakes it and the look-up finds everything."""
+    hub = Hub(Source(services), heads, look_up_seconds=look_up_seconds)
+    registry = Registry(services.access.revocations)
+    listener = Listener(redis, hub.wake) if redis is not None else None
+    schema = make_schema(development=services.development)._schema  # noqa: SLF001 - the library's own is what executes events
+    hub.start()
+    registry.start()
+    if listener is not None:
+        listener.start()
+    try:
+        yield Sockets(
+            services.access,
+            hub,
+            registry,
+            schema,
+            development=services.development,
+            init_seconds=init_seconds,
+        )
+    finally:
+        if listener is not None:
+            await listener.stop()
+        await registry.stop()
+        await hub.stop()

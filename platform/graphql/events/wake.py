@@ -1,0 +1,90 @@
+"""Wake-ups through Redis: after a commit, the tenant and its new position. They may be lost, never trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from lead_orchestrator.log import get_logger
+
+__all__ = ["Bell", "Listener"]
+
+_log = get_logger(__name__)
+
+CHANNEL = "lead:events"
+AWAY_SECONDS = 1.0
+QUIET_SECONDS = 5.0
+
+
+class Bell:
+    """Rings after commits, in the background; what cannot be told is found by the look-up of the listeners."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._news: dict[UUID, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def ring(self, tenant_id: UUID, position: int) -> None:
+        """This tenant has events up to `position`; returns at once."""
+        self._news[tenant_id] = max(position, self._news.get(tenant_id, 0))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._tell(), name="event-bell")
+
+    async def close(self) -> None:
+        """Let what was rung go out."""
+        if self._task is not None:
+            await self._task
+
+    async def _tell(self) -> None:
+        while self._news:
+            news, self._news = self._news, {}
+            try:
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for tenant_id, position in news.items():
+                        pipe.publish(CHANNEL, f"{tenant_id}:{position}")
+                    await pipe.execute()
+            except (RedisError, OSError) as error:
+                _log.warning("event_wake_up_lost", reason=type(error).__name__)
+
+
+class Listener:
+    """This process's one reader: calls `heard(tenant_id, position)`, reconnecting as often as it takes."""
+
+    def __init__(self, redis: Redis, heard: Callable[[UUID, int], None]) -> None:
+        self._redis = redis
+        self._heard = heard
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._listen(), name="event-listener")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(CHANNEL)
+                    while True:
+                        message = await channel.get_message(timeout=QUIET_SECONDS)
+                        if message is not None:
+                            self._read(message["data"])
+            except (RedisError, OSError) as error:
+                _log.warning("event_listener_away", reason=type(error).__name__)
+                await asyncio.sleep(AWAY_SECONDS)
+
+    def _read(self, data: bytes) -> None:
+        try:
+            tenant_id, _, position = data.decode().partition(":")
+            self._heard(UUID(tenant_id), int(position))
+        except ValueError:
+            _log.warning("event_wake_up_unreadable")

@@ -1,0 +1,125 @@
+"""The catalog in SQL: services, closures, and what a location has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Uuid, and_, cast, func, literal_column, null, or_, select
+
+from lead_orchestrator.catalog.models import Closure, Service
+from lead_orchestrator.graphql.planner.declare import (
+    Arguments,
+    Bind,
+    Entity,
+    Field,
+    Inside,
+    Leaf,
+    Many,
+    One,
+    Root,
+    Row,
+    Target,
+)
+from lead_orchestrator.graphql.planner.expressions import column, columns, identity, table
+from lead_orchestrator.ids import Kind, decode
+from lead_orchestrator.tenancy.models import Location
+from lead_orchestrator.tenancy.tokens import Role
+
+__all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "SERVICE_FIELDS", "TARGETS", "money"]
+
+
+def money(cents: str) -> Inside:
+    """Null where there is no amount."""
+    fields: Mapping[str, Field] = {"amountCents": column(cents), "currency": column("currency")}
+    return Inside("Money", fields, present=lambda row: row.c[cents].is_not(None))
+
+
+def _offered(place: Any, row: Row, *outer: Row) -> ColumnElement[bool]:
+    """Whether the location sells this service: its own, and the tenant's where it has none of that name."""
+    own = table(Service).alias()
+    named = and_(
+        own.c.tenant_id == row.c.tenant_id,
+        own.c.location_id == place,
+        func.lower(own.c.name) == func.lower(row.c.name),
+    )
+    replaced = select(literal_column("1")).select_from(own).where(named).correlate(row, *outer).exists()
+    here = or_(row.c.location_id == place, row.c.location_id.is_(None))
+    return and_(here, or_(row.c.location_id.is_not(None), ~replaced))
+
+
+def _by_place(row: Row) -> Sequence[Any]:
+    return row.c.display_order, row.c.name, row.c.id
+
+
+def _active(row: Row, active_only: bool) -> Sequence[ColumnElement[bool]]:
+    return [row.c.active] if active_only else []
+
+
+def _read_services(arguments: Mapping[str, Any]) -> Arguments:
+    key = decode(Kind.LOCATION, arguments["locationId"], field="locationId")
+    return Arguments(arguments.get("activeOnly") is not False, {"location_id": key})
+
+
+def _at_location(row: Row, active_only: bool, bind: Bind) -> Sequence[ColumnElement[bool]]:
+    place = table(Location).alias()
+    mine = and_(place.c.tenant_id == cast(literal_column("scope.tenant_id"), Uuid), place.c.id == bind("location_id"))
+    visible = select(literal_column("1")).select_from(place).where(mine).exists()
+    return [visible, _offered(bind("location_id"), row), *_active(row, active_only)]
+
+
+SERVICE_FIELDS: Mapping[str, Field] = {
+    "id": identity(Kind.SERVICE),
+    **columns("name", "description", "category", "duration_minutes", "active", "display_order", "shopmonkey_id"),
+    "price": money("price_cents"),
+    "location": One("Location", lambda service, place: place.c.id == service.c.location_id),
+}
+
+# A row without a location is everybody's, so limited callers are restricted by its policy alone.
+SERVICE = Entity("Service", lambda: table(Service), SERVICE_FIELDS, interfaces=frozenset({"Node"}))
+
+CLOSURE = Entity(
+    "Closure",
+    lambda: table(Closure),
+    {"id": identity(Kind.CLOSURE), **columns("starts_at", "ends_at", "reason")},
+)
+
+_NOTHING = Leaf(lambda _row: null())
+
+MORE_FIELDS: Mapping[str, Mapping[str, Field]] = {
+    "Location": {
+        "services": Many(
+            "Service",
+            lambda place, service: _offered(place.c.id, service, place),
+            _by_place,
+            read=lambda arguments: Arguments(arguments.get("activeOnly") is not False, {}),
+            terms=lambda row, shape, _bind: _active(row, shape),
+        ),
+        "closures": Many(
+            "Closure",
+            lambda place, closure: closure.c.location_id == place.c.id,
+            lambda closure: (closure.c.starts_at, closure.c.id),
+        ),
+        "calendar": Inside(
+            "CalendarConnection",
+            dict.fromkeys(("provider", "email", "status", "syncedAt", "error"), _NOTHING),
+            present=lambda _row: literal_column("false"),
+        ),
+    }
+}
+
+ENTITIES = {entity.name: entity for entity in (SERVICE, CLOSURE)}
+
+TARGETS = {
+    Kind.SERVICE.value: Target("Service"),
+    Kind.CLOSURE.value: Target("Service", lambda _row: literal_column("false")),  # has an id, but is no node
+}
+
+ROOTS: dict[str, Root] = {
+    "services": Root(
+        Role.AGENT,
+        read=_read_services,
+        many=Many("Service", None, _by_place, terms=_at_location),
+        entities=frozenset({"Service"}),
+    ),
+}

@@ -1,0 +1,225 @@
+"""What is known of a document after its first request: its operation, what it asks for, and the arguments that never change."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+
+from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
+from lead_orchestrator.graphql.planner.declare import Arguments, Connection, Entity, Many, Read, Root
+from lead_orchestrator.graphql.planner.select import (
+    TYPENAME,
+    RootPicked,
+    Selector,
+    UnplannedError,
+    directive_variables,
+    reached_fragments,
+)
+
+__all__ = ["Document", "Documents", "Kept", "RootField", "Site"]
+
+LONGEST_KEPT_DOCUMENT, MOST_CHARACTERS = 20_000, 1_000_000  # a document takes up to 300 times its text
+MOST_SELECTIONS = 16  # of one document, by the values of its directives
+_RULES = [*specified_rules, OperationSize, StorableText]
+_numbers = itertools.count()
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Kept(Generic[K, V]):
+    """The most recently used entries, of `most` weight in all."""
+
+    def __init__(self, most: int, weight: Callable[[K], int] = lambda _key: 1) -> None:
+        self._most = most
+        self._weight = weight
+        self._held = 0
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def put(self, key: K, entry: V) -> V:
+        """`key` is new."""
+        self._entries[key] = entry
+        self._held += self._weight(key)
+        while self._held > self._most:
+            self._held -= self._weight(self._entries.popitem(last=False)[0])
+        return entry
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place of arguments: how they are read, and what they come to where no variable is in them."""
+
+    definition: GraphQLField
+    node: FieldNode
+    read: Read
+    constant: Arguments | None
+
+    def arguments(self, values: VariableValues) -> Arguments:
+        """Raises GraphQLError or BadInputError: the executor has the words for it."""
+        return self.constant or self.read(get_argument_values(self.definition, self.node, values))
+
+
+@dataclass(frozen=True)
+class RootField:
+    """A root field of an operation; `picked` is None where it is answered in Python. `number` is never used again."""
+
+    key: str
+    nodes: Sequence[FieldNode]
+    nullable: bool
+    picked: RootPicked | None = None
+    sites: Sequence[Site] = ()
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def is_typename(self) -> bool:
+        return self.nodes[0].name.value == TYPENAME
+
+
+@dataclass(frozen=True)
+class Document:
+    """A valid query; `flags` are the variables that its directives depend on."""
+
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    flags: Sequence[str]
+    selected: Kept[tuple[object, ...], Sequence[RootField]]
+
+    def reduced(self, fields: Sequence[RootField]) -> DocumentNode:
+        """The document with these root fields only; places in it are still those of the whole."""
+        nodes = [node for root in fields for node in root.nodes]
+        operation = OperationDefinitionNode(
+            operation=self.operation.operation,
+            name=self.operation.name,
+            variable_definitions=self.operation.variable_definitions,
+            directives=self.operation.directives,
+            selection_set=type(self.operation.selection_set)(selections=tuple(nodes)),
+            loc=self.operation.loc,
+        )
+        return DocumentNode(definitions=(operation, *reached_fragments(self.document, nodes)), loc=self.document.loc)
+
+
+class Documents:
+    """Reads documents once."""
+
+    def __init__(self, schema: GraphQLSchema, entities: Mapping[str, Entity], roots: Mapping[str, Root]) -> None:
+        self._schema = schema
+        self._entities = entities
+        self._roots = roots
+        self._known: Kept[tuple[str, str | None], Document | bool] = Kept(
+            MOST_CHARACTERS, lambda key: len(key[0]) + 100
+        )
+
+    def document(self, query: str, operation_name: str | None) -> Document:
+        """Raises UnplannedError: it is not a valid query, or several of which none is named."""
+        key = (query, operation_name)
+        known = self._known.get(key)
+        if known is None:
+            known = self._read(query, operation_name) or False
+            if len(query) <= LONGEST_KEPT_DOCUMENT:
+                self._known.put(key, known)
+        if not isinstance(known, Document):
+            raise UnplannedError("not a valid query")
+        return known
+
+    def roots(self, document: Document, values: VariableValues) -> Sequence[RootField]:
+        """The root fields that are asked for with these values of the variables."""
+        flags = tuple(values.coerced.get(name) for name in document.flags)
+        known = document.selected.get(flags)
+        if known is None:
+            known = document.selected.put(flags, self._select(document, dict(zip(document.flags, flags, strict=True))))
+        return known
+
+    def _read(self, query: str, operation_name: str | None) -> Document | None:
+        try:
+            document = parse(query, max_tokens=MOST_TOKENS)
+            if validate(self._schema, document, _RULES):
+                return None
+        except (GraphQLError, RecursionError):
+            return None
+        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        named = [node for node in operations if operation_name in {None, node.name and node.name.value}]
+        if len(named) != 1 or named[0].operation is not OperationType.QUERY:
+            return None
+        return Document(document, named[0], sorted(directive_variables(document)), Kept(MOST_SELECTIONS))
+
+    def _select(self, document: Document, flags: Mapping[str, object]) -> Sequence[RootField]:
+        selector = Selector(document.document, flags, self._entities)
+        fields = selector.root_fields(document.operation)
+        return [self._root(selector, key, nodes) for key, nodes in fields.items()]
+
+    def _root(self, selector: Selector, key: str, nodes: Sequence[FieldNode]) -> RootField:
+        name = nodes[0].name.value
+        if name == TYPENAME:
+            return RootField(key, nodes, nullable=False)
+        definition = self._type("Query").fields.get(name)
+        if definition is None:  # the schema's own: whether it may be asked for is not decided here
+            raise UnplannedError(name)
+        nullable = not str(definition.type).endswith("!")
+        try:
+            if name not in self._roots:
+                raise UnplannedError(name)
+            picked = selector.root(key, nodes, self._roots[name])
+            sites = [self._site(owner, node) for owner, node in picked.sites]
+        except (UnplannedError, BadInputError, GraphQLError):
+            return RootField(key, nodes, nullable)
+        return RootField(key, nodes, nullable, picked, sites)
+
+    def _site(self, owner: str, node: FieldNode) -> Site:
+        name = node.name.value
+        definition = self._type(owner).fields[name]
+        read = self._roots[name].read if owner == "Query" else self._paged(owner, name)
+        if read is None:
+            raise UnplannedError(name)
+        constant = None if _has_variable(node) else read(get_argument_values(definition, node, None))
+        return Site(definition, node, read, constant)
+
+    def _paged(self, owner: str, name: str) -> Read | None:
+        declared = self._entities[owner].fields.get(name)
+        if isinstance(declared, Many):
+            return declared.read
+        return declared.paging.read if isinstance(declared, Connection) else None
+
+    def _type(self, name: str) -> GraphQLObjectType:
+        kind = self._schema.get_type(name)
+        if not isinstance(kind, GraphQLObjectType):
+            raise UnplannedError(name)
+        return kind
+
+
+def _has_variable(node: FieldNode) -> bool:
+    waiting: list[Any] = [argument.value for argument in node.arguments or ()]
+    while waiting:
+        value = waiting.pop()
+        if value.kind == "variable":
+            return True
+        waiting += getattr(value, "values", None) or ()
+        waiting += [part.value for part in getattr(value, "fields", None) or ()]
+    return False

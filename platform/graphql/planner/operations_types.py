@@ -1,0 +1,226 @@
+"""The lists of operations in SQL: every message, webhooks, jobs, the audit trail and the users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, literal_column, select
+
+from lead_orchestrator.graphql import cursors
+from lead_orchestrator.graphql.lead_types import MESSAGE_ORDER
+from lead_orchestrator.graphql.operations.messages import MESSAGE_KINDS, MessageFilter
+from lead_orchestrator.graphql.operations.people import USER_ORDER
+from lead_orchestrator.graphql.operations.queries import checked_job
+from lead_orchestrator.graphql.operations.types import EVENT_ORDER, JOB_ORDER
+from lead_orchestrator.graphql.planner.declare import (
+    Arguments,
+    Bind,
+    Connection,
+    Entity,
+    Inside,
+    Leaf,
+    Paging,
+    Root,
+    Row,
+    Target,
+)
+from lead_orchestrator.graphql.planner.expressions import (
+    beyond,
+    columns,
+    encoded_cursor,
+    identity,
+    moment,
+    page_values,
+    table,
+    typed_id,
+)
+from lead_orchestrator.graphql.planner.pages import latest_first
+from lead_orchestrator.ids import Kind
+from lead_orchestrator.jobs.models import JobExecution
+from lead_orchestrator.leads.ingestion.models import WebhookEvent
+from lead_orchestrator.leads.models import Lead, ScheduledMessage
+from lead_orchestrator.tenancy.records import AuditLine
+from lead_orchestrator.tenancy.tokens import Role
+
+__all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
+
+Shape = tuple[bool, tuple[str, ...]]
+"""Whether the page follows another one, and the filters that are given."""
+
+Term = Callable[[Row, Bind], ColumnElement[bool]]
+
+
+def _read(
+    order: str,
+    kinds: tuple[Kind, ...],
+    given: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    *,
+    moments: bool = True,
+) -> Callable[[Mapping[str, Any]], Arguments]:
+    def read(arguments: Mapping[str, Any]) -> Arguments:
+        page = cursors.page(arguments.get("first"), arguments.get("after"), order, kinds, moments=moments)
+        filters = {name: value for name, value in given(arguments).items() if value is not None}
+        return Arguments((page.after is not None, tuple(filters)), {**page_values(page), **filters})
+
+    return read
+
+
+_EVENTS = latest_first(
+    EVENT_ORDER,
+    "received_at",
+    Kind.WEBHOOK_EVENT,
+    {"status": lambda row, bind: row.c.status == bind("status")},
+    lambda arguments: SimpleNamespace(status=arguments.get("status")),
+)
+_JOBS = latest_first(
+    JOB_ORDER,
+    "started_at",
+    Kind.JOB_EXECUTION,
+    {"job": lambda row, bind: row.c.job == bind("job")},
+    lambda arguments: SimpleNamespace(job=checked_job(arguments.get("job"))),
+)
+
+_MESSAGE_TERMS: dict[str, Term] = {
+    "status": lambda row, bind: row.c.status == func.any(bind("status")),
+    "kind": lambda row, bind: row.c.kind == func.any(bind("kind")),
+    "channel": lambda row, bind: row.c.channel == func.any(bind("channel")),
+    "lead_id": lambda row, bind: row.c.lead_id == bind("lead_id"),
+    "location_ids": lambda row, bind: row.c.location_id == func.any(bind("location_ids")),
+    "begins": lambda row, bind: row.c.at >= bind("begins"),
+    "ends": lambda row, bind: row.c.at < bind("ends"),
+}
+
+
+def _message_filter(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    given: Mapping[str, Any] = arguments.get("filter") or {}
+    names = {"lead_id": "leadId", "location_ids": "locationIds", "begins": "from", "ends": "to"}
+    query = MessageFilter(**{name: given.get(names.get(name, name)) for name in _MESSAGE_TERMS}).query()
+    return {name: getattr(query, name) for name in _MESSAGE_TERMS}
+
+
+_MESSAGES = Paging(
+    read=_read(MESSAGE_ORDER, MESSAGE_KINDS, _message_filter),
+    order=lambda row, _shape: (row.c.at.desc(), row.c.id.desc()),
+    cursor=lambda row, _shape: encoded_cursor(MESSAGE_ORDER, moment(row.c.at), row.c.node_id),
+    after=lambda row, shape, bind: beyond(row.c.at, row.c.id, bind, descending=True) if shape[0] else None,
+    starts_after=lambda shape: bool(shape[0]),
+    terms=lambda row, shape, bind: [_MESSAGE_TERMS[name](row, bind) for name in shape[1]],
+)
+
+
+def _read_audit(arguments: Mapping[str, Any]) -> Arguments:
+    first = cursors.checked_first(arguments.get("first"))
+    before = cursors.position_of(arguments.get("after"), Kind.AUDIT_ENTRY.value)
+    values = {"first": first, "limit": first + 1, **({"before": before} if before is not None else {})}
+    return Arguments(before is not None, values)
+
+
+_AUDIT = Paging(
+    read=_read_audit,
+    order=lambda row, _shape: (row.c.number.desc(),),
+    cursor=lambda row, _shape: literal_column(f"'{Kind.AUDIT_ENTRY.value}_'", Text) + cast(row.c.number, Text),
+    after=lambda row, shape, bind: row.c.number < bind("before") if shape else None,
+    starts_after=bool,
+)
+
+
+def _email_order(row: Row, _shape: Shape) -> Sequence[Any]:
+    return row.c.email, row.c.id
+
+
+_USERS = Paging(
+    read=_read(USER_ORDER, (Kind.USER,), lambda _arguments: {}, moments=False),
+    order=_email_order,
+    cursor=lambda row, _shape: encoded_cursor(
+        USER_ORDER, cast(func.to_json(row.c.email), Text), typed_id(Kind.USER, row)
+    ),
+    after=lambda row, shape, bind: beyond(row.c.email, row.c.id, bind, descending=False) if shape[0] else None,
+    starts_after=lambda shape: bool(shape[0]),
+)
+
+_NODE = frozenset({"Node"})
+
+
+def _managers(_row: Row, scope: Row) -> ColumnElement[bool]:
+    return scope.c.role.in_([literal_column("'MANAGER'"), literal_column("'OWNER'")])
+
+
+def _owners(_row: Row, scope: Row) -> ColumnElement[bool]:
+    return scope.c.role == literal_column("'OWNER'")
+
+
+WEBHOOK_EVENT = Entity(
+    "WebhookEvent",
+    lambda: table(WebhookEvent),
+    {
+        "id": identity(Kind.WEBHOOK_EVENT),
+        **columns("source", "external_id", "external_location_id", "status", "received_at", "processed_at"),
+        **columns("outcome", "error", "attempts"),
+    },
+    location="location_id",
+    interfaces=_NODE,
+    visible=_managers,
+)
+
+JOB_EXECUTION = Entity(
+    "JobExecution",
+    lambda: table(JobExecution),
+    {
+        "id": identity(Kind.JOB_EXECUTION),
+        **columns("job", "started_at", "finished_at", "status", "processed", "error"),
+    },
+    interfaces=_NODE,
+    visible=_managers,
+)
+
+AUDIT_ENTRY = Entity(
+    "AuditEntry",
+    lambda: table(AuditLine),
+    {"id": identity(Kind.AUDIT_ENTRY), **columns("at", "actor", "action", "target", "detail")},
+    interfaces=_NODE,
+    visible=_owners,
+)
+
+
+def _leads(tenant: Row) -> Any:
+    lead = table(Lead).alias()
+    mine = select(func.count()).select_from(lead).where(lead.c.tenant_id == tenant.c.tenant_id)
+    return mine.correlate(tenant).scalar_subquery()
+
+
+def _sent_this_month(tenant: Row) -> Any:
+    sent = table(ScheduledMessage).alias()
+    begins = func.date_trunc(literal_column("'month'"), func.app_now(), literal_column("'UTC'"))
+    mine = (
+        select(func.count()).select_from(sent).where(sent.c.tenant_id == tenant.c.tenant_id, sent.c.sent_at >= begins)
+    )
+    return mine.correlate(tenant).scalar_subquery()
+
+
+_USAGE = Inside(
+    "TenantUsage",
+    {
+        "leads": Leaf(_leads),
+        "messagesThisMonth": Leaf(_sent_this_month),
+        "assistantTokensThisMonth": Leaf(lambda _tenant: literal_column("0")),
+        "assistantTokenBudget": Leaf(lambda _tenant: literal_column("0")),
+    },
+)
+
+MORE_FIELDS = {"Tenant": {"usage": _USAGE}}
+TARGETS = {
+    Kind.WEBHOOK_EVENT.value: Target("WebhookEvent"),
+    Kind.JOB_EXECUTION.value: Target("JobExecution"),
+    Kind.AUDIT_ENTRY.value: Target("AuditEntry"),
+}
+ENTITIES = {entity.name: entity for entity in (WEBHOOK_EVENT, JOB_EXECUTION, AUDIT_ENTRY)}
+
+ROOTS: dict[str, Root] = {
+    "messages": Root(Role.AGENT, connection=Connection("Message", _MESSAGES), read=_MESSAGES.read),
+    "webhookEvents": Root(Role.MANAGER, connection=Connection("WebhookEvent", _EVENTS), read=_EVENTS.read),
+    "jobExecutions": Root(Role.MANAGER, connection=Connection("JobExecution", _JOBS), read=_JOBS.read),
+    "auditLog": Root(Role.OWNER, connection=Connection("AuditEntry", _AUDIT), read=_AUDIT.read),
+    "users": Root(Role.MANAGER, connection=Connection("User", _USERS), read=_USERS.read),
+}

@@ -1,0 +1,32 @@
+"""Everything the planner knows: the declarations of every file, put together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lead_orchestrator.graphql.planner import booking_types, catalog_types, chat_types, operations_types, types
+from lead_orchestrator.graphql.planner.declare import Entity, Root
+from lead_orchestrator.graphql.planner.nodes import node_roots
+
+__all__ = ["ENTITIES", "ROOTS"]
+
+_FEATURES = (catalog_types, booking_types, chat_types, operations_types)
+
+
+def _completed(entity: Entity) -> Entity:
+    """The entity with the fields that features add to it."""
+    more = {name: field for part in _FEATURES for name, field in part.MORE_FIELDS.get(entity.name, {}).items()}
+    return replace(entity, fields={**entity.fields, **more}) if more else entity
+
+
+_DECLARED: dict[str, Entity] = {
+    **types.ENTITIES,
+    **{name: entity for part in _FEATURES for name, entity in part.ENTITIES.items()},
+}
+TARGETS = {**types.TARGETS, **{kind: target for part in _FEATURES for kind, target in part.TARGETS.items()}}
+ENTITIES = {name: _completed(entity) for name, entity in _DECLARED.items()}
+ROOTS: dict[str, Root] = {
+    **types.ROOTS,
+    **{name: root for part in _FEATURES for name, root in part.ROOTS.items()},
+    **node_roots(TARGETS),
+}

@@ -1,0 +1,1 @@
+"""How a franchise does: leads, contacts, answers and bookings of a period."""

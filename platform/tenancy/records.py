@@ -1,0 +1,56 @@
+"""Who is signed in, who runs the platform, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lead_orchestrator.db import Base
+from lead_orchestrator.tenancy.models import Moment
+
+__all__ = ["AuditLine", "LoginSession", "PlatformUser"]
+
+
+class LoginSession(Base):
+    """A sign-in of a user, until it is revoked or expires; what it is refreshed with is not mapped here."""
+
+    __tablename__ = "sessions"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    user_id: Mapped[UUID]
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class PlatformUser(Base):
+    """An administrator of the platform."""
+
+    __tablename__ = "platform_users"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    email: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(server_default="true")
+
+
+class AuditLine(Base):
+    """One line of a tenant's audit trail, by `number`; lines are appended by the database alone."""
+
+    __tablename__ = "audit_log"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    at: Mapped[datetime] = mapped_column(Moment)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    target: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))

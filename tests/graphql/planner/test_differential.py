@@ -1,0 +1,135 @@
+"""The planner and the ordinary executor answer alike, whatever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from lead_orchestrator.graphql.planner.declare import Arguments, Entity, One, Root
+from lead_orchestrator.graphql.planner.registry import ENTITIES, ROOTS
+from lead_orchestrator.graphql.planner.run import Planner
+from lead_orchestrator.graphql.planner.types import LEADS
+from lead_orchestrator.tenancy.tokens import Role
+from tests.graphql.planner.world import Caller, World, canonical, readable
+from tests.graphql.planner.writer import Operation, operations
+
+PARTS = 4
+OPERATIONS = int(os.environ.get("LEAD_DIFFERENTIAL_OPERATIONS", "2000"))
+LEAST_PLANNED = 0.95
+DECLARED = {entity.name: entity.fields for entity in ENTITIES.values()}
+SETTINGS = settings(
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    report_multiple_bugs=False,
+    print_blob=False,
+)
+
+
+def _open_to(caller: Caller) -> frozenset[str]:
+    """The planned root fields that the caller's role may ask for; others are asked for seldom, and refused."""
+    allowed = {Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3}
+    assert caller.scope.role is not None
+    most = allowed[caller.scope.role]
+    return frozenset(name for name, root in ROOTS.items() if allowed.get(root.lowest, 4) <= most)
+
+
+@dataclass
+class Comparison:
+    """Asks both ways, and counts."""
+
+    world: World
+    planner: Planner
+    asked: int = 0
+    planned: int = 0
+    left: list[str] = field(default_factory=list)
+
+    async def compare(self, operation: Operation, caller: Caller) -> None:
+        planned = await self.world.planned(operation, caller, self.planner)
+        self.asked += 1
+        if planned is None:
+            self.left.append(operation.text)
+            return
+        self.planned += 1
+        executed = await self.world.executed(operation, caller)
+        same = canonical(planned) == canonical(executed) and "INTERNAL" not in str(executed.get("errors"))
+        assert same, readable(operation, caller, planned, executed)
+
+    async def run(self, examples: int, number: int, *, of: Set[str] = frozenset(ROOTS), shrink: bool = True) -> None:
+        """Hypothesis waits in a thread of its own for what is answered in this one."""
+        loop = asyncio.get_running_loop()
+        asked = st.sampled_from(self.world.callers).flatmap(
+            lambda caller: st.tuples(
+                operations(self.world.core, self.world.samples, of & _open_to(caller), DECLARED), st.just(caller)
+            )
+        )
+
+        @seed(number)
+        @settings(
+            SETTINGS, max_examples=examples, phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+        )
+        @given(asked)
+        def compare(drawn: tuple[Operation, Caller]) -> None:
+            operation, caller = drawn
+            asyncio.run_coroutine_threadsafe(self.compare(operation, caller), loop).result(60)
+
+        await asyncio.to_thread(compare)
+
+
+@pytest.mark.timeout(180 + OPERATIONS)
+@pytest.mark.parametrize("number", range(PARTS))
+async def test_both_ways_answer_alike(world: World, capsys: pytest.CaptureFixture[str], number: int) -> None:
+    comparison = Comparison(world, world.planner)
+
+    await comparison.run(-(-OPERATIONS // PARTS), number)
+
+    share = comparison.planned / comparison.asked
+    with capsys.disabled():
+        print(f"\nplanned: {comparison.planned} of {comparison.asked} operations ({share:.1%})", file=sys.stderr)  # noqa: T201 - to be seen
+    assert comparison.asked * PARTS >= OPERATIONS
+    assert share >= LEAST_PLANNED, "\n".join(comparison.left)
+
+
+def _paged(name: str, **changed: Any) -> Mapping[str, Root]:
+    """The roots with one connection's paging changed."""
+    root = ROOTS[name]
+    assert root.connection is not None
+    paging = replace(root.connection.paging, **changed)
+    return {**ROOTS, name: replace(root, connection=replace(root.connection, paging=paging), read=paging.read)}
+
+
+def _one_more(arguments: Mapping[str, Any]) -> Arguments:
+    read = LEADS.read(arguments)
+    return Arguments(read.shape, {**read.values, "first": read.values["first"] + 1, "limit": read.values["limit"] + 1})
+
+
+def _elsewhere() -> Mapping[str, Entity]:
+    """A lead's location is any but its own."""
+    lead = ENTITIES["Lead"]
+    wrong = One("Location", lambda own, place: place.c.id != own.c.location_id, order=lambda place: (place.c.id,))
+    return {**ENTITIES, "Lead": replace(lead, fields={**lead.fields, "location": wrong})}
+
+
+FAULTS: Mapping[str, Mapping[str, Any]] = {
+    "wrong order": {"roots": _paged("leads", order=lambda row, _shape: (row.c.id,))},
+    "lost filter": {"roots": _paged("leads", terms=lambda _row, _shape, _bind: ())},
+    "one too many": {"roots": _paged("leads", read=_one_more)},
+    "lost cursor": {"roots": _paged("locations", after=lambda _row, _shape, _bind: None)},
+    "wrong relation": {"entities": _elsewhere()},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_of_the_planner_is_found(world: World, fault: Mapping[str, Any]) -> None:
+    comparison = Comparison(world, Planner(world.core, world.reader, **fault))
+
+    with pytest.raises(AssertionError, match="planned"):
+        await comparison.run(1500, 1, of=frozenset({"leads", "locations"}), shrink=False)

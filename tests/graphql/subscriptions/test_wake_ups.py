@@ -1,0 +1,84 @@
+"""Redis only wakes: whatever it loses or makes up, every event arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+from lead_orchestrator.db import Engines
+from lead_orchestrator.graphql.events.wake import CHANNEL
+from lead_orchestrator.tenancy.secrets import SecretBox
+from tests.database import Cluster
+from tests.graphql.conftest import Franchise
+from tests.graphql.subscriptions.conftest import Live, make_franchise, open_live
+
+
+async def test_a_wake_up_that_was_lost_is_found_by_the_look_up(
+    engines: Engines, secret_box: SecretBox, cluster: Cluster
+) -> None:
+    async with open_live(engines, secret_box, cluster.redis_url, rings=False) as live:
+        ours = await make_franchise(live, secret_box)
+        async with live.connected(ours.owner) as peer:
+            await peer.subscribe()
+            await peer.in_step()
+            await live.happen(ours, "test.silent")
+            started = perf_counter()
+            assert await peer.kinds(1) == ["test.silent"]
+            assert perf_counter() - started < 1.5
+
+
+async def test_a_wake_up_is_faster_than_the_look_up(engines: Engines, secret_box: SecretBox, cluster: Cluster) -> None:
+    async with open_live(engines, secret_box, cluster.redis_url, look_up_seconds=3600) as live:
+        ours = await make_franchise(live, secret_box)
+        await until_listening(live)
+        async with live.connected(ours.owner) as peer:
+            await peer.subscribe()
+            await peer.in_step()
+            await live.happen(ours, "test.told")
+            assert await peer.kinds(1) == ["test.told"]
+
+
+async def test_the_listener_comes_back_when_redis_does(
+    engines: Engines, secret_box: SecretBox, cluster: Cluster
+) -> None:
+    async with open_live(engines, secret_box, cluster.redis_url) as live:
+        ours = await make_franchise(live, secret_box)
+        await until_listening(live)
+        async with live.connected(ours.owner) as peer:
+            await peer.subscribe()
+            await peer.in_step()
+            await live.redis.client_kill_filter(_type="pubsub")
+            await live.redis.flushall()
+            await live.happen(ours, "test.meanwhile")
+            assert await peer.kinds(1) == ["test.meanwhile"]
+            await until_listening(live)
+            await live.happen(ours, "test.after")
+            assert await peer.kinds(1) == ["test.after"]
+
+
+async def test_what_redis_makes_up_changes_nothing(live: Live, ours: Franchise) -> None:
+    async with live.connected(ours.owner) as peer:
+        await peer.subscribe()
+        await peer.in_step()
+        for nonsense in ("", "no:number", f"{ours.tenant.id}:x", f"{ours.tenant.id}:999999999", f"{ours.tenant.id}:-1"):
+            await live.redis.publish(CHANNEL, nonsense)
+        await live.happen(ours, "test.first")
+        await live.happen(ours, "test.second")
+        assert await peer.kinds(2) == ["test.first", "test.second"]
+        await peer.in_step()
+
+
+async def test_a_commit_does_not_wait_for_redis(engines: Engines, secret_box: SecretBox) -> None:
+    async with open_live(engines, secret_box, "redis://127.0.0.1:1/0") as live:
+        ours = await make_franchise(live, secret_box)
+        async with live.connected(ours.owner) as peer:
+            await peer.subscribe()
+            await peer.in_step()
+            await live.happen(ours, "test.without")
+            assert await peer.kinds(1) == ["test.without"]
+
+
+async def until_listening(live: Live) -> None:
+    async with asyncio.timeout(10):
+        while not (await live.redis.pubsub_numsub(CHANNEL))[0][1]:  # noqa: ASYNC110 - it rings no bell
+            await asyncio.sleep(0.02)
