@@ -164,8 +164,10 @@ TABLES: dict[str, TablePolicy] = {
     "service_catalog": TablePolicy(
         "shared",
         visitor=(
-            "SELECT (tenant_id, id, location_id, name, description, category, price_cents, currency, duration_minutes, active,"
-            " display_order)",
+            (
+                "SELECT (tenant_id, id, location_id, name, description, category, price_cents, currency, duration_minutes,"
+                " active, display_order)"
+            ),
         ),
     ),
     "location_closures": TablePolicy("location", visitor=("SELECT (tenant_id, id, location_id, starts_at, ends_at)",)),

@@ -467,6 +467,7 @@ async def add_template(
 
 async def test_a_template_that_cannot_be_used_skips_its_touch_and_says_why(stack: Stack) -> None:
     await add_template(stack, "Hi {nickname}")
+    await add_template(stack, "Hi {first_name}", number=2)  # a stored schedule is the whole one
     lead = await make_lead(stack)
 
     assert await dispatch(stack) == {"SUPPRESSED": 1}

@@ -103,10 +103,12 @@ class _Writer:
         return self.spread(kind.name, parts)
 
     def likely(self, kind: GraphQLObjectType, names: Sequence[str]) -> Sequence[str]:
-        """What leads further comes up often, and seldom what of a type is not declared."""
-        declared = self.declared_fields.get(kind.name, names)
-        weights = {"edges": 300, "node": 300}
-        return [name for name in names for _ in range(weights.get(name, 100) if name in declared else 1)]
+        """What leads further comes up often, and seldom what of a type is not declared. Few entries: of long lists the first
+        ones are drawn too often."""
+        declared = [name for name in names if name in self.declared_fields.get(kind.name, names)]
+        if len(declared) < len(names) and (not declared or self.chance(1)):
+            return [name for name in names if name not in declared]
+        return declared + [name for name in declared if name in {"edges", "node"}] * 2
 
     def abstract(self, kind: GraphQLInterfaceType | GraphQLUnionType, depth: int) -> str:
         """One fragment for some of its types; their leaves are named apart, since they need not be of one type."""
@@ -195,15 +197,17 @@ class _Writer:
         given = []
         only = self.one(list(found.args)) if path in EITHER else None
         for name, argument in found.args.items():
-            if name == "orderBy" and any(one.startswith("after") for one in given):
-                continue  # a cursor is of the default order
+            if any(one.startswith(APART.get(name, "-")) for one in given):
+                continue
             if isinstance(argument.type, GraphQLNonNull) or (name == only if only else self.chance(45)):
                 given.append(f"{name}: {self.argument(path, name, argument)}")
         return f"({', '.join(given)})" if given else ""
 
     def ordered(self, path: str, found: GraphQLField) -> str:
         """A page of one of the orders of a list, from one of its own cursors."""
-        order = self.one(list(get_named_type(found.args["orderBy"].type).values))  # type: ignore[union-attr]  # an enum
+        kind = get_named_type(found.args["orderBy"].type)
+        assert isinstance(kind, GraphQLEnumType)
+        order = self.one(list(kind.values))
         after = self.one(self.samples.cursors.get(f"{path} {order}") or [None])
         first = self.value(path, "first", found.args["first"].type)
         return f"(orderBy: {order}, after: {json.dumps(after)}, first: {json.dumps(first)})"
@@ -266,7 +270,7 @@ class _Writer:
                 return self.one([True, False])
             case "ID":
                 return self.one(ODD_TEXT if wrong else self.ids(path, name))
-            case "String" if name == "after":
+            case "String" if name in {"after", "before"}:
                 known = self.samples.cursors.get(path)
                 return self.one(ODD_TEXT) if wrong else self.one(known) if known else None
             case _:
@@ -289,6 +293,8 @@ class _Writer:
 
 
 EITHER = {"Query.location"}
+APART = {"orderBy": "after", "last": "first", "before": "after"}
+"""Arguments that do not go with another: a cursor here is of the default order, a page has one beginning."""
 
 
 @st.composite
