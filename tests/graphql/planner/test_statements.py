@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
+from lead_orchestrator.db import Timeouts
 from lead_orchestrator.graphql.planner.registry import ROOTS
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.tenancy.reader import Reader
@@ -77,6 +78,37 @@ async def test_a_limited_caller_has_plans_of_its_own(world: World) -> None:
     found = [statement.partition("set_config")[0] for statement, _ in counting.statements]
     assert ["location_id" in statement for statement in found] == [False, True, True, True]
     assert ["location_id = any(" in statement for statement in found] == [False, False, True, True]
+
+
+class _Away:
+    async def fetch(self, statement: str, values: Sequence[Any]) -> str | None:  # noqa: ARG002 - the protocol's signature
+        raise asyncpg.QueryCanceledError("secret words")
+
+
+async def test_a_database_that_is_away_is_a_masked_error_at_its_field(world: World) -> None:
+    planner = Planner(world.core, _Away())
+    scope = world.callers[0].scope
+
+    nullable = await planner.answer("{ t: tenant { slug } }", {}, None, scope)
+    needed = await planner.answer("{ tenant { slug } leads { totalCount } }", {}, None, scope)
+
+    assert nullable is not None
+    assert needed is not None
+    [error] = json.loads(nullable)["errors"]
+    assert (json.loads(nullable)["data"], json.loads(needed)["data"]) == ({"t": None}, None)
+    assert (error["path"], error["extensions"]["code"]) == (["t"], "INTERNAL")
+    assert error["extensions"]["id"] in error["message"]
+    assert "secret" not in str(error)
+
+
+async def test_a_statement_that_takes_too_long_leaves_the_connection_usable(database: TestDatabase) -> None:
+    reader = Reader(database.urls.app, size=1, timeouts=Timeouts(statement=50))
+    try:
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await reader.fetch("SELECT pg_sleep(5)::text", ())
+        assert await reader.fetch("SELECT 'still here'", ()) == "still here"
+    finally:
+        await reader.close()
 
 
 # Fail closed

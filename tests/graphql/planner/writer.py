@@ -194,7 +194,7 @@ class _Writer:
     def arguments(self, path: str, found: GraphQLField) -> str:
         if "orderBy" in found.args and self.chance(40):
             return self.ordered(path, found)
-        given = []
+        given: list[str] = []
         only = self.one(list(found.args)) if path in EITHER else None
         for name, argument in found.args.items():
             if any(one.startswith(APART.get(name, "-")) for one in given):
