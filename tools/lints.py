@@ -34,14 +34,7 @@ INDEX_HOSTS = [
         ("conda", "anaconda", "org"),
     )
 ]
-OUTSIDE = [
-    "../" + "shared",
-    "/work/" + "main",
-    "/work/" + "shared",
-    "DESIGN" + ".md",
-    "EXTERNAL" + ".md",
-    "RELIABILITY" + ".md",
-]
+OUTSIDE = ["../" + "shared"]
 FORBIDDEN = re.compile("|".join(map(re.escape, [*INDEX_HOSTS, *OUTSIDE])), re.IGNORECASE)
 
 
