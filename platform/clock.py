@@ -12,12 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from lead_orchestrator.errors import ConfigurationError
 
-__all__ = ["app_now", "clock_offset", "set_clock_offset"]
+__all__ = ["app_now", "clock_offset", "real_now", "set_clock_offset"]
 
 
 async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
     """The product's time of this transaction, in UTC."""
     now: datetime = (await session.execute(text("SELECT app_now()"))).scalar_one()
+    return now
+
+
+async def real_now(session: AsyncSession | AsyncConnection) -> datetime:
+    """The database's clock at this instant: leases and the order of events do not follow the product's."""
+    now: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
 
 

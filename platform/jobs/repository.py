@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func
 
 from lead_orchestrator.jobs.models import JobExecution
-from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["add", "prune", "real_now"]
+__all__ = ["add", "prune"]
 
 
 def add(session: WriteSession, execution: JobExecution) -> None:
@@ -24,8 +24,3 @@ async def prune(session: WriteSession, older_than: timedelta) -> int:
         .returning(JobExecution.id)
     )
     return len(list(await session.scalars(statement.execution_options(synchronize_session=False))))
-
-
-async def real_now(session: ReadSession) -> datetime:
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    return now

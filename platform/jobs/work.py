@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from lead_orchestrator import metrics
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.jobs import repository
 from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.jobs.queue import Queue
@@ -142,7 +143,7 @@ async def _run(context: Context, job: str, tenant: UUID, work: Callable[[], Awai
 
 async def _note(context: Context, job: str, tenant: UUID, started: float, processed: int, error: str | None) -> None:
     async with context["services"].tenancy.write(Scope.service(tenant, job)) as session:
-        now = await repository.real_now(session)
+        now = await real_now(session)
         execution = JobExecution(
             tenant_id=tenant,
             job=job,

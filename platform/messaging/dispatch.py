@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from lead_orchestrator.clock import app_now
+from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
@@ -241,7 +241,7 @@ class Dispatcher:
         message.subject, message.body, message.channel = subject, text, send.channel
         message.segments = segments(text)[1] if send.channel is Channel.SMS else None
         message.status, message.attempt = MessageStatus.SENDING, message.attempt + 1
-        message.lease_until = await repository.real_now(session) + timedelta(seconds=self._policy.lease)
+        message.lease_until = await real_now(session) + timedelta(seconds=self._policy.lease)
         message.send_before = send.before
         address = facts.addresses[send.channel] or ""
         attempt = MessageLog(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from lead_orchestrator.clock import app_now
+from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.leads.service import Leads, locked, locked_person
@@ -163,7 +163,7 @@ class Ledger:
 
     async def _unknown(self, session: WriteSession, message: ScheduledMessage, unknown: ProviderUnknown) -> None:
         message.status = MessageStatus.UNKNOWN
-        message.lease_until = await repository.real_now(session) + timedelta(seconds=self._policy.first_check)
+        message.lease_until = await real_now(session) + timedelta(seconds=self._policy.first_check)
         message.decision = f"Unknown whether it went out ({unknown.reason}): the provider is being asked"
         await repository.close_attempt(session, message.id, message.attempt, status="UNKNOWN")
 

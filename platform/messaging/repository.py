@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
 
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.models import MessagingConfig
@@ -30,7 +31,6 @@ __all__ = [
     "opted_out_addresses",
     "owned_provider_ids",
     "postpone_check",
-    "real_now",
     "refuse_channel",
     "sent_in_a_day",
 ]
@@ -234,9 +234,3 @@ async def owned_provider_ids(session: ReadSession, provider_ids: Sequence[str]) 
         MessageLog.tenant_id == session.scope.tenant_id, MessageLog.provider_message_id.in_(provider_ids)
     )
     return {found for found in await session.scalars(statement) if found}
-
-
-async def real_now(session: ReadSession) -> datetime:
-    """The database's clock at this instant, for leases."""
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    return now

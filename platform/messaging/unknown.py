@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.integrations.providers import Accepted, ProviderError
 from lead_orchestrator.integrations.twilio.client import TwilioMessage
 from lead_orchestrator.leads.models import Channel, MessageStatus, ScheduledMessage
@@ -59,7 +60,7 @@ class Resolver:
         async with self._tenancy.write(scope) as session:
             await repository.expire_leases(session)
             messages = await repository.claim_unknown(session, _BATCH, timedelta(seconds=self._policy.call))
-            asked_at = await repository.real_now(session)
+            asked_at = await real_now(session)
             questions = [
                 _Question(message, await repository.attempt_of(session, message.id, message.attempt), asked_at)
                 for message in messages

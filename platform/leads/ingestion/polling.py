@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.shopmonkey.models import Order
@@ -58,7 +59,7 @@ class Polling:
         async with self._tenancy.write(scope) as session:
             config = await repository.claim_poll(session, LEASE)
             locations = await repository.shopmonkey_locations(session) if config else []
-            started = await repository.real_now(session)
+            started = await real_now(session)
         if config is None:
             return None
         if config.api_key is None:

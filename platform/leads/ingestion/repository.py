@@ -30,7 +30,6 @@ __all__ = [
     "open_orders_besides",
     "processed_since",
     "put_off",
-    "real_now",
     "reopen",
     "reread",
     "shopmonkey_locations",
@@ -265,12 +264,6 @@ async def unheard_orders(session: ReadSession, silence: timedelta, limit: int) -
         .limit(limit)
     )
     return list(await session.scalars(statement))
-
-
-async def real_now(session: ReadSession) -> datetime:
-    """The database's clock at this instant: leases and the order of events do not follow the product's."""
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    return now
 
 
 async def claim_poll(session: WriteSession, lease: timedelta) -> CrmConfig | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import phonenumbers
 
-from lead_orchestrator.clock import app_now
+from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.shopmonkey.models import Customer, Order, Vehicle
@@ -141,7 +141,7 @@ class Ingestion:
                     result = await self._apply(session, event, truth, rules)
                     await repository.finish(session, event.id, result.status, result.outcome)
                     return result
-                since = await repository.real_now(session)
+                since = await real_now(session)
         return await self._try_later(scope, event, "the order kept changing", None)
 
     async def _fetch(self, key: str, order_id: str) -> _Truth:
