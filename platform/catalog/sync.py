@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from lead_orchestrator.catalog import repository
@@ -19,13 +18,10 @@ from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefus
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.shopmonkey.models import CannedService
 from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
 __all__ = ["CatalogSync", "Fetched", "store"]
-
-
-class SecretOpener(Protocol):
-    def open(self, tenant_id: UUID, field: str, sealed: bytes) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -16,14 +15,11 @@ from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials, TwilioMessage
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.tenancy.models import MessagingConfig
+from lead_orchestrator.tenancy.secrets import SecretOpener
 
-__all__ = ["Account", "Delivery", "Letter", "SecretOpener", "senders"]
+__all__ = ["Account", "Delivery", "Letter", "senders"]
 
 _SHORTEST_VALIDITY, _LONGEST_VALIDITY = 60, 36_000  # seconds; Twilio takes 1 to 36,000
-
-
-class SecretOpener(Protocol):
-    def open(self, tenant_id: UUID, field: str, sealed: bytes) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from lead_orchestrator.leads.models import Channel, MessageStatus, ScheduledMess
 from lead_orchestrator.leads.service import locked
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
-from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, SecretOpener
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
 __all__ = ["Resolver"]

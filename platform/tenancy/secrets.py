@@ -16,6 +16,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Sequence
+from typing import Protocol
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lead_orchestrator.errors import AppError, ConfigurationError
 
-__all__ = ["SecretBox", "SecretError", "generate_key", "new_token", "token_hash"]
+__all__ = ["SecretBox", "SecretError", "SecretOpener", "generate_key", "new_token", "token_hash"]
 
 
 class SecretError(AppError):
@@ -34,6 +35,12 @@ class SecretError(AppError):
 
     def __init__(self, field: str) -> None:
         super().__init__(f"the stored {field} cannot be opened; enter it again")
+
+
+class SecretOpener(Protocol):
+    """The part of a SecretBox that whoever only reads secrets is handed."""
+
+    def open(self, tenant_id: UUID, field: str, sealed: bytes) -> str: ...
 
 
 class SecretBox:

@@ -16,10 +16,10 @@ from lead_orchestrator.integrations.providers import SignatureError
 from lead_orchestrator.integrations.shopmonkey.webhook import OrderHint, parse, verify
 from lead_orchestrator.leads.ingestion import repository
 from lead_orchestrator.leads.ingestion.models import EventSource
-from lead_orchestrator.leads.ingestion.service import SecretOpener
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.lookups import Lookups, Route
 from lead_orchestrator.tenancy.models import CrmConfig
+from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["ShopMonkeyWebhook"]

@@ -20,8 +20,9 @@ from lead_orchestrator.integrations.shopmonkey.models import Order
 from lead_orchestrator.leads.ingestion import repository
 from lead_orchestrator.leads.ingestion.criteria import LeadRules, unmet
 from lead_orchestrator.leads.ingestion.models import EventSource
-from lead_orchestrator.leads.ingestion.service import SecretOpener, version_of
+from lead_orchestrator.leads.ingestion.service import version_of
 from lead_orchestrator.tenancy.models import CrmConfig, Location
+from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["Poll", "Polling"]

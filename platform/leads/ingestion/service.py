@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import phonenumbers
@@ -24,9 +24,10 @@ from lead_orchestrator.leads.ingestion.models import EventSource, EventStatus
 from lead_orchestrator.leads.models import Channel, Lead, LeadOrder, LeadSource, LeadStatus
 from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, locked
 from lead_orchestrator.log import get_logger
+from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
-__all__ = ["Ingestion", "Processed", "SecretOpener", "version_of"]
+__all__ = ["Ingestion", "Processed", "version_of"]
 
 _log = get_logger(__name__)
 
@@ -36,10 +37,6 @@ LONGEST_DELAY_SECONDS = 900.0
 _MOST_REFETCHES = 5
 _PATIENCE = 3  # attempts to find an order's customer: ShopMonkey may show the order first
 _STATUS = {OrderState.BOOKED: LeadStatus.BOOKED, OrderState.WON: LeadStatus.WON, OrderState.LOST: LeadStatus.LOST}
-
-
-class SecretOpener(Protocol):
-    def open(self, tenant_id: UUID, field: str, sealed: bytes) -> str: ...
 
 
 @dataclass(frozen=True)
