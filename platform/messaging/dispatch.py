@@ -7,36 +7,32 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from lead_orchestrator.clock import app_now, real_now
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
-from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
+from lead_orchestrator.leads.models import Channel, Lead, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
-from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, senders
-from lead_orchestrator.messaging.gate import Defer, Facts, Send, Suppress, decide
+from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
+from lead_orchestrator.messaging.facts import Gathered, gather
+from lead_orchestrator.messaging.gate import Defer, Send, Suppress, decide
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.links import LinkSigner
-from lead_orchestrator.tenancy.models import Location, MessagingConfig, Tenant
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
-from lead_orchestrator.touches.quiet_hours import QuietHours
-from lead_orchestrator.touches.service import Schedule, schedules, values, wording
+from lead_orchestrator.touches.service import values, wording
 from lead_orchestrator.touches.templates import segments
 
 __all__ = ["Dispatched", "Dispatcher"]
 
 _log = get_logger(__name__)
 
-_ALTERNATIVES = (Channel.SMS, Channel.EMAIL)
 _RECORD_PAUSES = (0.2, 1.0)  # seconds
 
 
@@ -55,17 +51,6 @@ class _Intent:
 
     lead_id: UUID
     letter: Letter
-
-
-@dataclass(frozen=True)
-class _Surroundings:
-    """What the decisions of one batch share."""
-
-    tenant: Tenant
-    config: MessagingConfig
-    account: Account
-    locations: dict[UUID, Location]
-    schedules: dict[UUID, Schedule]
 
 
 class Dispatcher:
@@ -105,104 +90,28 @@ class Dispatcher:
     async def _decide(
         self, session: WriteSession, due: Sequence[repository.Due], result: Dispatched
     ) -> tuple[Account | None, list[_Intent]]:
-        surroundings = await self._surroundings(session, due)
-        if surroundings is None:
+        gathered = await gather(session, due, self._secrets)
+        if gathered is None:
             return None, []
-        busy = await repository.leads_with_message_in_flight(session, [item.lead.id for item in due])
-        recent = await repository.sent_in_a_day(session, [item.lead.id for item in due])
-        refusing = await self._refusing(session, [item.lead for item in due])
+        busy = set(gathered.busy)
         intents: list[_Intent] = []
         for item in due:
             if item.lead.id in busy:
                 continue  # one message per lead at a time; this one stays due
             busy.add(item.lead.id)
-            facts = await self._facts(session, item, surroundings, recent.get(item.lead.id, []), refusing[item.lead.id])
-            intent = await self._follow(session, item, surroundings, facts, result)
+            intent = await self._follow(session, item, gathered, result)
             intents += [intent] if intent else []
-        return surroundings.account, intents
-
-    async def _refusing(self, session: WriteSession, leads: Sequence[Lead]) -> dict[UUID, frozenset[Channel]]:
-        """The channels on which each lead's addresses opted out: the ledger is asked, the lead's own list may be older."""
-        hashes = {lead.id: self._hashes(lead) for lead in leads}
-        every = [value for mine in hashes.values() for value in mine.values()]
-        found = await repository.opted_out_addresses(session, every)
-        return {
-            lead.id: frozenset(
-                {channel for channel, value in hashes[lead.id].items() if (channel, value) in found}
-                | {Channel(channel) for channel in lead.opted_out}
-            )
-            for lead in leads
-        }
-
-    def _hashes(self, lead: Lead) -> dict[Channel, bytes]:
-        kinds = {Channel.SMS: "phone", Channel.WHATSAPP: "phone", Channel.EMAIL: "email"}
-        return {
-            channel: self._secrets.address_hash(lead.tenant_id, kinds[channel], address)
-            for channel, address in _addresses(lead).items()
-            if address
-        }
-
-    async def _surroundings(self, session: WriteSession, due: Sequence[repository.Due]) -> _Surroundings | None:
-        config = await repository.config(session)
-        if config is None:
-            return None
-        ids = list({item.lead.location_id for item in due})
-        return _Surroundings(
-            await tenancy_repository.tenant(session),
-            config,
-            Account.of(config, self._secrets),
-            await tenancy_repository.locations_by_id(session, ids),
-            await schedules(session, ids),
-        )
-
-    async def _facts(
-        self,
-        session: WriteSession,
-        due: repository.Due,
-        around: _Surroundings,
-        recent: Sequence[datetime],
-        opted_out: frozenset[Channel],
-    ) -> Facts:
-        message, lead = due.message, due.lead
-        location = around.locations[lead.location_id]
-        wanted = Channel(message.channel)
-        if message.kind == MessageKind.TOUCH:
-            planned = around.schedules[lead.location_id].get(message.touch_number or 1)
-            wanted = planned.channel if planned else wanted
-        others = [channel for channel in _ALTERNATIVES if channel is not wanted]
-        config = around.config
-        zone, zone_from = _zone(lead, location)
-        return Facts(
-            now=await app_now(session),
-            kind=MessageKind(message.kind),
-            touch_number=message.touch_number,
-            channels=[wanted, *others] if message.kind == MessageKind.TOUCH else [wanted],
-            addresses=_addresses(lead),
-            status=LeadStatus(lead.status),
-            paused=lead.touches_paused,
-            opted_out=opted_out,
-            consented=frozenset(map(Channel, lead.consented)),
-            zone=zone,
-            zone_from=zone_from,
-            window=_window(config),
-            instant_replies=config.instant_replies,
-            tenant_active=around.tenant.status == "ACTIVE",
-            demo_mode=around.tenant.demo_mode,
-            allowlist=around.tenant.demo_allowlist,
-            senders=senders(around.account),
-            daily_cap=config.daily_cap,
-            sent_in_a_day=recent,
-        )
+        return gathered.account, intents
 
     async def _follow(
-        self, session: WriteSession, due: repository.Due, around: _Surroundings, facts: Facts, result: Dispatched
+        self, session: WriteSession, due: repository.Due, gathered: Gathered, result: Dispatched
     ) -> _Intent | None:
         message = due.message
-        decision = decide(facts)
+        decision = decide(gathered.facts[message.id])
         message.decision = decision.decision
         match decision:
             case Send():
-                return await self._intend(session, due, around, decision, facts, result)
+                return await self._intend(session, due, gathered, decision, result)
             case Defer():
                 message.due_at = decision.until
                 result.outcomes["DEFERRED"] += 1
@@ -226,14 +135,13 @@ class Dispatcher:
         self,
         session: WriteSession,
         due: repository.Due,
-        around: _Surroundings,
+        gathered: Gathered,
         send: Send,
-        facts: Facts,
         result: Dispatched,
     ) -> _Intent | None:
         message, lead = due.message, due.lead
         try:
-            subject, text = self._words(message, lead, around, send.channel)
+            subject, text = self._words(message, lead, gathered, send.channel)
         except BadInputError as error:
             message.decision = f"Not sent: its template cannot be used ({error.message})"
             result.outcomes[await self._suppress(session, due, ends_touches=False)] += 1
@@ -243,7 +151,7 @@ class Dispatcher:
         message.status, message.attempt = MessageStatus.SENDING, message.attempt + 1
         message.lease_until = await real_now(session) + timedelta(seconds=self._policy.lease)
         message.send_before = send.before
-        address = facts.addresses[send.channel] or ""
+        address = gathered.facts[message.id].addresses[send.channel] or ""
         attempt = MessageLog(
             tenant_id=lead.tenant_id,
             location_id=lead.location_id,
@@ -253,26 +161,26 @@ class Dispatcher:
             direction="OUTBOUND",
             channel=send.channel,
             address=address,
-            sender=around.account.sender(send.channel),
+            sender=gathered.account.sender(send.channel),
             subject=subject,
             body=text,
             status="SENDING",
-            at=facts.now,
+            at=gathered.now,
         )
         repository.add_attempt(session, attempt)
         link = self._links.unsubscribe(lead.tenant_id, lead.id)
         letter = Letter(
-            message.id, message.attempt, send.channel, address, subject, text, link, send.before - facts.now
+            message.id, message.attempt, send.channel, address, subject, text, link, send.before - gathered.now
         )
         return _Intent(lead.id, letter)
 
     def _words(
-        self, message: ScheduledMessage, lead: Lead, around: _Surroundings, channel: Channel
+        self, message: ScheduledMessage, lead: Lead, gathered: Gathered, channel: Channel
     ) -> tuple[str | None, str]:
         if message.kind != MessageKind.TOUCH:
             return message.subject, message.body or ""
-        location = around.locations[lead.location_id]
-        touch = around.schedules[lead.location_id].get(message.touch_number or 1)
+        location = gathered.locations[lead.location_id]
+        touch = gathered.schedules[lead.location_id].get(message.touch_number or 1)
         if touch is None:
             raise BadInputError(f"the schedule has no touch {message.touch_number} any more")
         return wording(touch, channel, values(lead, location, self._links))
@@ -322,26 +230,3 @@ class Dispatcher:
         except Exception as defect:  # noqa: BLE001 - it may have happened after the request left
             _log.exception("send_failed", message_id=str(letter.message_id))
             return ProviderUnknown(type(defect).__name__)
-
-
-def _addresses(lead: Lead) -> dict[Channel, str | None]:
-    return {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
-
-
-def _zone(lead: Lead, location: Location) -> tuple[ZoneInfo, str]:
-    """The customer's zone if the browser named one that exists, else the shop's, and in words which it is."""
-    if lead.time_zone:
-        try:
-            return ZoneInfo(lead.time_zone), "the customer's zone"
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            _log.warning("time_zone_unknown", lead_id=str(lead.id))
-    return ZoneInfo(location.timezone), "the shop's zone"
-
-
-def _window(config: MessagingConfig) -> QuietHours:
-    """The tenant's contact hours; the default's where they are none, so that one setting does not stop everything."""
-    try:
-        return QuietHours(config.quiet_hours_end, config.quiet_hours_start)
-    except BadInputError:
-        _log.warning("contact_hours_unusable")
-        return QuietHours()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.models import MessagingConfig
+from lead_orchestrator.tenancy.models import MessagingConfig, Tenant
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
     "Due",
+    "Setting",
+    "Traffic",
     "add_attempt",
     "attempt_of",
     "claim_due",
@@ -26,13 +28,13 @@ __all__ = [
     "config",
     "count_due",
     "expire_leases",
-    "leads_with_message_in_flight",
     "lock_message",
     "opted_out_addresses",
     "owned_provider_ids",
     "postpone_check",
     "refuse_channel",
-    "sent_in_a_day",
+    "setting",
+    "traffic",
 ]
 
 _APP_NOW = func.app_now()
@@ -44,6 +46,23 @@ class Due:
 
     message: ScheduledMessage
     lead: Lead
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A tenant with its messaging settings, at the product's time."""
+
+    tenant: Tenant
+    config: MessagingConfig
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Leads of whom a message is just being sent, and when each was written to lately."""
+
+    sending: set[UUID]
+    sent: dict[UUID, list[datetime]]
 
 
 def claim_statement(session: WriteSession, limit: int) -> Select[ScheduledMessage, Lead]:
@@ -83,16 +102,6 @@ async def count_due(session: ReadSession) -> int:
     return int(await session.scalar(statement) or 0)
 
 
-async def leads_with_message_in_flight(session: ReadSession, lead_ids: Sequence[UUID]) -> set[UUID]:
-    """Those leads of whom a message is just being sent; read after their lock was taken."""
-    statement = select(ScheduledMessage.lead_id).where(
-        ScheduledMessage.tenant_id == session.scope.tenant_id,
-        ScheduledMessage.lead_id.in_(lead_ids),
-        ScheduledMessage.status == MessageStatus.SENDING,
-    )
-    return set(await session.scalars(statement))
-
-
 async def opted_out_addresses(session: ReadSession, hashes: Sequence[bytes]) -> set[tuple[str, bytes]]:
     """Channel and hash of those addresses that must not be written to."""
     statement = select(OptOut.channel, OptOut.address_hash).where(
@@ -101,17 +110,32 @@ async def opted_out_addresses(session: ReadSession, hashes: Sequence[bytes]) -> 
     return {(channel, value) for channel, value in await session.execute(statement)}
 
 
-async def sent_in_a_day(session: ReadSession, lead_ids: Sequence[UUID]) -> Mapping[UUID, list[datetime]]:
-    """When these leads were written to within the last 24 hours of the product's clock."""
-    statement = select(ScheduledMessage.lead_id, ScheduledMessage.sent_at).where(
+async def traffic(session: ReadSession, lead_ids: Sequence[UUID]) -> Traffic:
+    """What these leads are just being sent, and were within the last 24 hours; read after their lock was taken."""
+    recent = ScheduledMessage.sent_at.between(_APP_NOW - timedelta(days=1), _APP_NOW)
+    statement = select(ScheduledMessage.lead_id, ScheduledMessage.status, ScheduledMessage.sent_at, recent).where(
         ScheduledMessage.tenant_id == session.scope.tenant_id,
         ScheduledMessage.lead_id.in_(lead_ids),
-        ScheduledMessage.sent_at.between(_APP_NOW - timedelta(days=1), _APP_NOW),
+        or_(ScheduledMessage.status == MessageStatus.SENDING, recent),
     )
-    moments: dict[UUID, list[datetime]] = {}
-    for lead_id, sent_at in await session.execute(statement):
-        moments.setdefault(lead_id, []).extend([sent_at] if sent_at else [])
-    return moments
+    found = Traffic(set(), {})
+    for lead_id, status, sent_at, is_recent in await session.execute(statement):
+        if status == MessageStatus.SENDING:
+            found.sending.add(lead_id)
+        if is_recent and sent_at:
+            found.sent.setdefault(lead_id, []).append(sent_at)
+    return found
+
+
+async def setting(session: ReadSession) -> Setting | None:
+    """The tenant, its messaging settings and the product's time; None for a tenant without such settings."""
+    statement = (
+        select(Tenant, MessagingConfig, _APP_NOW)
+        .join(MessagingConfig, MessagingConfig.tenant_id == Tenant.id)
+        .where(Tenant.id == session.scope.tenant_id)
+    )
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else Setting(row[0], row[1], row[2])
 
 
 async def config(session: ReadSession) -> MessagingConfig | None:

@@ -1,0 +1,165 @@
+"""Gathers what the gate's decisions rest on, for a whole batch of claimed messages in a handful of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging import repository
+from lead_orchestrator.messaging.delivery import Account, senders
+from lead_orchestrator.messaging.gate import Facts
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.models import Location, MessagingConfig
+from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.touches.quiet_hours import QuietHours
+from lead_orchestrator.touches.service import Schedule, schedules
+
+__all__ = ["Gathered", "gather"]
+
+_log = get_logger(__name__)
+
+_ALTERNATIVES = (Channel.SMS, Channel.EMAIL)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The facts of each message of a batch by its id, and what sending any of them takes.
+
+    `busy` are the leads of whom a message is just being sent.
+    """
+
+    now: datetime
+    account: Account
+    locations: Mapping[UUID, Location]
+    schedules: Mapping[UUID, Schedule]
+    busy: frozenset[UUID]
+    facts: Mapping[UUID, Facts]
+
+
+async def gather(session: WriteSession, due: Sequence[repository.Due], secrets: SecretBox) -> Gathered | None:
+    """The facts of messages that this transaction has claimed; None for a tenant that has nothing to send from.
+
+    The number of statements does not grow with the batch. They are made after the claim, so that what whoever held a
+    lead before has committed is seen.
+    """
+    setting = await repository.setting(session)
+    if setting is None:
+        return None
+    leads = [item.lead for item in due]
+    places = list({lead.location_id for lead in leads})
+    account = Account.of(setting.config, secrets)
+    locations = await tenancy_repository.locations_by_id(session, places)
+    planned = await schedules(session, places)
+    traffic = await repository.traffic(session, [lead.id for lead in leads])
+    refusing = await _refusing(session, leads, secrets)
+    shared = _Shared(setting, senders(account), _window(setting.config), locations, planned, traffic, refusing)
+    return Gathered(
+        now=setting.now,
+        account=account,
+        locations=locations,
+        schedules=planned,
+        busy=frozenset(traffic.sending),
+        facts={item.message.id: _facts(item, shared) for item in due},
+    )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    setting: repository.Setting
+    senders: frozenset[Channel]
+    window: QuietHours
+    locations: Mapping[UUID, Location]
+    schedules: Mapping[UUID, Schedule]
+    traffic: repository.Traffic
+    refusing: Mapping[UUID, frozenset[Channel]]
+
+
+def _facts(due: repository.Due, shared: _Shared) -> Facts:
+    message, lead = due.message, due.lead
+    tenant, config = shared.setting.tenant, shared.setting.config
+    kind = MessageKind(message.kind)
+    zone, zone_from = _zone(lead, shared.locations[lead.location_id])
+    return Facts(
+        now=shared.setting.now,
+        kind=kind,
+        touch_number=message.touch_number,
+        channels=_channels(due, shared.schedules[lead.location_id]),
+        addresses=_addresses(lead),
+        status=LeadStatus(lead.status),
+        paused=lead.touches_paused,
+        opted_out=shared.refusing[lead.id],
+        consented=frozenset(map(Channel, lead.consented)),
+        zone=zone,
+        zone_from=zone_from,
+        window=shared.window,
+        instant_replies=config.instant_replies,
+        tenant_active=tenant.status == "ACTIVE",
+        demo_mode=tenant.demo_mode,
+        allowlist=tenant.demo_allowlist,
+        senders=shared.senders,
+        daily_cap=config.daily_cap,
+        sent_in_a_day=shared.traffic.sent.get(lead.id, ()),
+    )
+
+
+def _channels(due: repository.Due, schedule: Schedule) -> list[Channel]:
+    """The channels the message could take, the wanted one first: a touch has others."""
+    wanted = Channel(due.message.channel)
+    if due.message.kind != MessageKind.TOUCH:
+        return [wanted]
+    planned = schedule.get(due.message.touch_number or 1)
+    wanted = planned.channel if planned else wanted
+    return [wanted, *(channel for channel in _ALTERNATIVES if channel is not wanted)]
+
+
+async def _refusing(session: WriteSession, leads: Sequence[Lead], secrets: SecretBox) -> dict[UUID, frozenset[Channel]]:
+    """The channels on which each lead's addresses opted out: the ledger is asked, the lead's own list may be older."""
+    hashes = {lead.id: _hashes(lead, secrets) for lead in leads}
+    every = [value for mine in hashes.values() for value in mine.values()]
+    found = await repository.opted_out_addresses(session, every)
+    return {
+        lead.id: frozenset(
+            {channel for channel, value in hashes[lead.id].items() if (channel, value) in found}
+            | {Channel(channel) for channel in lead.opted_out}
+        )
+        for lead in leads
+    }
+
+
+def _hashes(lead: Lead, secrets: SecretBox) -> dict[Channel, bytes]:
+    kinds = {Channel.SMS: "phone", Channel.WHATSAPP: "phone", Channel.EMAIL: "email"}
+    return {
+        channel: secrets.address_hash(lead.tenant_id, kinds[channel], address)
+        for channel, address in _addresses(lead).items()
+        if address
+    }
+
+
+def _addresses(lead: Lead) -> dict[Channel, str | None]:
+    return {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
+
+
+def _zone(lead: Lead, location: Location) -> tuple[ZoneInfo, str]:
+    """The customer's zone if the browser named one that exists, else the shop's, and in words which it is."""
+    if lead.time_zone:
+        try:
+            return ZoneInfo(lead.time_zone), "the customer's zone"
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            _log.warning("time_zone_unknown", lead_id=str(lead.id))
+    return ZoneInfo(location.timezone), "the shop's zone"
+
+
+def _window(config: MessagingConfig) -> QuietHours:
+    """The tenant's contact hours; the default's where they are none, so that one setting does not stop everything."""
+    try:
+        return QuietHours(config.quiet_hours_end, config.quiet_hours_start)
+    except BadInputError:
+        _log.warning("contact_hours_unusable")
+        return QuietHours()
