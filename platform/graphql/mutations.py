@@ -224,8 +224,7 @@ def _vehicle(value: object) -> Mapping[str, object] | None:
 
 
 def _check_has_address(lead: models.Lead, channel: Channel | None) -> None:
-    addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
-    if channel is not None and not addresses.get(channel):
+    if channel is not None and not lead.addresses.get(channel):
         message = (
             f"the lead has no address on {channel.value}: opt it out on a channel it has, or leave the channel out"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -79,8 +80,9 @@ class MessageStatus(StrEnum):
 class Lead(Base):
     """`enrolment` counts how often the person entered the 13 touches; `opted_out` and `consented` list channels.
 
-    For reports: bit n of `touched` is set once touch n went out; `answered_after` and `booked_after` are the number of the
-    last touch before the first answer and the first booking (0: before any), None while there is none.
+    `whatsapp_user_id` is how WhatsApp names a person who hides the number. For reports: bit n of `touched` is set once
+    touch n went out; `answered_after` and `booked_after` are the number of the last touch before the first answer and the
+    first booking (0: before any), None while there is none.
     """
 
     __tablename__ = "leads"
@@ -92,6 +94,7 @@ class Lead(Base):
     last_name: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Text)
     phone: Mapped[str | None] = mapped_column(Text)
+    whatsapp_user_id: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text, default=LeadStatus.NEW)
     source: Mapped[str] = mapped_column(Text)
     enrolment: Mapped[int] = mapped_column(default=1)
@@ -111,6 +114,12 @@ class Lead(Base):
     touched: Mapped[int] = mapped_column(default=0)
     answered_after: Mapped[int | None]
     booked_after: Mapped[int | None]
+
+    @property
+    def addresses(self) -> Mapping[Channel, str | None]:
+        """Where the person is reached on each channel; None where it cannot be."""
+        whatsapp = self.phone or self.whatsapp_user_id
+        return {Channel.SMS: self.phone, Channel.WHATSAPP: whatsapp, Channel.EMAIL: self.email}
 
     @property
     def last_touch(self) -> int:
@@ -184,7 +193,10 @@ class OptOut(Base):
 
 
 class ScheduledMessage(Base):
-    """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed."""
+    """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed.
+
+    `confirms_opt_out`: it tells a person who opted out that nothing more will come, and goes out nevertheless, once.
+    """
 
     __tablename__ = "scheduled_messages"
 
@@ -205,6 +217,7 @@ class ScheduledMessage(Base):
     resends: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     send_before: Mapped[datetime | None] = mapped_column(Moment)
+    confirms_opt_out: Mapped[bool] = mapped_column(default=False)
     sent_at: Mapped[datetime | None] = mapped_column(Moment)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     provider_message_id: Mapped[str | None] = mapped_column(Text)

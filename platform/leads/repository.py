@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.leads.models import (
@@ -70,10 +70,11 @@ async def get_order(session: ReadSession, order_id: str) -> LeadOrder | None:
     return await session.scalar(statement)
 
 
-async def find_person(session: WriteSession, location_id: UUID, phone: str | None, email: str | None) -> Lead | None:
+async def find_person(
+    session: WriteSession, location_id: UUID, phone: str | None, email: str | None, whatsapp_user_id: str | None = None
+) -> Lead | None:
     """The lead of this person at this location, locked: by phone before e-mail, open before closed, newest first."""
-    same = [Lead.phone == phone] if phone else []
-    same += [Lead.email == email] if email else []
+    same = _same(phone, email, whatsapp_user_id)
     if not same:
         return None
     closed = case((Lead.status.in_([LeadStatus.WON, LeadStatus.LOST]), 1), else_=0)
@@ -88,10 +89,11 @@ async def find_person(session: WriteSession, location_id: UUID, phone: str | Non
     return await session.scalar(statement)
 
 
-async def with_address(session: WriteSession, phone: str | None, email: str | None) -> Sequence[Lead]:
-    """Every lead of the tenant with this number or this mail address, locked in one order."""
-    same = [Lead.phone == phone] if phone else []
-    same += [Lead.email == email] if email else []
+async def with_address(
+    session: WriteSession, phone: str | None, email: str | None, whatsapp_user_id: str | None = None
+) -> Sequence[Lead]:
+    """Every lead of the tenant with one of these addresses, locked in one order."""
+    same = _same(phone, email, whatsapp_user_id)
     if not same:
         return []
     statement = (
@@ -101,6 +103,11 @@ async def with_address(session: WriteSession, phone: str | None, email: str | No
         .with_for_update(key_share=True)
     )
     return list(await session.scalars(statement))
+
+
+def _same(phone: str | None, email: str | None, whatsapp_user_id: str | None) -> list[ColumnElement[bool]]:
+    given = ((Lead.phone, phone), (Lead.email, email), (Lead.whatsapp_user_id, whatsapp_user_id))
+    return [column == value for column, value in given if value]
 
 
 async def cancel_open_messages(

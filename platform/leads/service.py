@@ -25,9 +25,30 @@ from lead_orchestrator.leads.models import (
 from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["AddressHasher", "ConsentGiven", "Enquiry", "Leads", "Received", "end_touches", "locked", "locked_person"]
+__all__ = [
+    "AddressHasher",
+    "ConsentGiven",
+    "Enquiry",
+    "Leads",
+    "Received",
+    "address_kind",
+    "end_touches",
+    "locked",
+    "locked_person",
+]
 
 _ALL_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)
+_BLANKS = (
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "whatsapp_user_id",
+    "time_zone",
+    "postal_code",
+    "vehicle",
+    "survey",
+)
 
 
 class AddressHasher(Protocol):
@@ -57,6 +78,7 @@ class Enquiry:
     last_name: str | None = None
     email: str | None = None
     phone: str | None = None
+    whatsapp_user_id: str | None = None
     time_zone: str | None = None
     postal_code: str | None = None
     vehicle: Mapping[str, object] | None = None
@@ -92,9 +114,9 @@ class Leads:
         nothing; once it was won or lost, a further enquiry enrols it anew.
         """
         now = await app_now(session)
-        names = [f"{enquiry.location_id}:{address}" for address in (enquiry.phone, enquiry.email) if address]
-        await repository.lock_names(session, names)
-        lead = await repository.find_person(session, enquiry.location_id, enquiry.phone, enquiry.email)
+        addresses = (enquiry.phone, enquiry.email, enquiry.whatsapp_user_id)
+        await repository.lock_names(session, [f"{enquiry.location_id}:{address}" for address in addresses if address])
+        lead = await repository.find_person(session, enquiry.location_id, *addresses)
         if lead is None:
             lead = _new_lead(session, enquiry, now)
             created = enrolled = True
@@ -181,7 +203,7 @@ class Leads:
         now = await app_now(session)
         hashes = self._hashes(session, lead, wanted)
         await repository.add_opt_outs(session, hashes, reason, now)
-        for other in await repository.with_address(session, lead.phone, lead.email):
+        for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
             mine = self._hashes(session, other, wanted)
             hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
             await self._opted_out(session, other, hit, reason)
@@ -220,12 +242,10 @@ class Leads:
         repository.add(session, first)
 
     def _hashes(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
-        addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
-        tenant = session.scope.tenant_id
         return {
-            channel: self._hasher.address_hash(tenant, "email" if channel is Channel.EMAIL else "phone", address)
+            channel: self._hasher.address_hash(session.scope.tenant_id, address_kind(channel, address), address)
             for channel in channels
-            if (address := addresses.get(channel))
+            if (address := lead.addresses.get(channel))
         }
 
     def _consent(self, session: WriteSession, lead: Lead, given: Sequence[ConsentGiven], now: datetime) -> None:
@@ -247,10 +267,16 @@ class Leads:
         lead.consented = sorted(agreed)
 
 
+def address_kind(channel: Channel, address: str) -> str:
+    """What kind of address it is, as its keyed hash is made of: WhatsApp's own ids are no phone numbers."""
+    if channel is Channel.EMAIL:
+        return "email"
+    return "phone" if address.startswith("+") else "whatsapp"
+
+
 def reachable(lead: Lead) -> list[Channel]:
     """The channels that are left: those with an address that did not opt out."""
-    addresses = {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
-    return [channel for channel, address in addresses.items() if address and channel not in lead.opted_out]
+    return [channel for channel, address in lead.addresses.items() if address and channel not in lead.opted_out]
 
 
 async def locked(session: WriteSession, lead_id: UUID) -> Lead:
@@ -273,7 +299,7 @@ async def locked_person(session: WriteSession, lead_id: UUID) -> Lead:
     """
     lead = await repository.get(session, lead_id)
     if lead is not None:
-        await repository.with_address(session, lead.phone, lead.email)
+        await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id)
     return await locked(session, lead_id)
 
 
@@ -286,6 +312,7 @@ def _new_lead(session: WriteSession, enquiry: Enquiry, now: datetime) -> Lead:
         last_name=enquiry.last_name,
         email=enquiry.email,
         phone=enquiry.phone,
+        whatsapp_user_id=enquiry.whatsapp_user_id,
         time_zone=enquiry.time_zone,
         postal_code=enquiry.postal_code,
         vehicle=dict(enquiry.vehicle) if enquiry.vehicle else None,
@@ -307,7 +334,7 @@ def _new_lead(session: WriteSession, enquiry: Enquiry, now: datetime) -> Lead:
 
 
 def _fill_blanks(lead: Lead, enquiry: Enquiry, now: datetime) -> None:
-    for name in ("first_name", "last_name", "email", "phone", "time_zone", "postal_code", "vehicle", "survey"):
+    for name in _BLANKS:
         if getattr(lead, name) is None and (value := getattr(enquiry, name)) is not None:
             setattr(lead, name, dict(value) if isinstance(value, Mapping) else value)
     lead.external_order_id = enquiry.external_order_id or lead.external_order_id

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
+from lead_orchestrator.leads.service import address_kind
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, senders
@@ -91,7 +92,7 @@ def _facts(due: repository.Due, shared: _Shared) -> Facts:
         kind=kind,
         touch_number=message.touch_number,
         channels=_channels(due, shared.schedules[lead.location_id]),
-        addresses=_addresses(lead),
+        addresses=lead.addresses,
         status=LeadStatus(lead.status),
         paused=lead.touches_paused,
         opted_out=shared.refusing[lead.id],
@@ -134,16 +135,11 @@ async def _refusing(session: WriteSession, leads: Sequence[Lead], secrets: Secre
 
 
 def _hashes(lead: Lead, secrets: SecretBox) -> dict[Channel, bytes]:
-    kinds = {Channel.SMS: "phone", Channel.WHATSAPP: "phone", Channel.EMAIL: "email"}
     return {
-        channel: secrets.address_hash(lead.tenant_id, kinds[channel], address)
-        for channel, address in _addresses(lead).items()
+        channel: secrets.address_hash(lead.tenant_id, address_kind(channel, address), address)
+        for channel, address in lead.addresses.items()
         if address
     }
-
-
-def _addresses(lead: Lead) -> dict[Channel, str | None]:
-    return {Channel.SMS: lead.phone, Channel.WHATSAPP: lead.phone, Channel.EMAIL: lead.email}
 
 
 def _zone(lead: Lead, location: Location) -> tuple[ZoneInfo, str]:

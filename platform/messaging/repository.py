@@ -145,10 +145,8 @@ async def config(session: ReadSession) -> MessagingConfig | None:
 
 async def refuse_channel(session: WriteSession, channel: Channel, reason: str | None) -> None:
     """Note that a provider refused the tenant's account, or (None) that it works again."""
-    column = {Channel.SMS: "sms_refused", Channel.EMAIL: "email_refused"}[channel]
-    statement = (
-        update(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id).values({column: reason})
-    )
+    own = MessagingConfig.tenant_id == session.scope.tenant_id
+    statement = update(MessagingConfig).where(own).values({f"{channel.value.lower()}_refused": reason})
     await session.execute(statement.execution_options(synchronize_session=False))
 
 

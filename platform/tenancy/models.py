@@ -89,7 +89,10 @@ class CrmConfig(Base):
 
 
 class MessagingConfig(Base):
-    """The tenant's messaging accounts and rules; secrets are sealed, quiet hours are local wall time."""
+    """The tenant's messaging accounts and rules; secrets are sealed, quiet hours are local wall time.
+
+    `strangers_become_leads`: somebody unknown who writes to the franchise is a lead.
+    """
 
     __tablename__ = "tenant_messaging_configs"
 
@@ -101,12 +104,17 @@ class MessagingConfig(Base):
     sendgrid_api_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     sendgrid_from_email: Mapped[str | None] = mapped_column(Text)
     sendgrid_from_name: Mapped[str | None] = mapped_column(Text)
+    sendgrid_event_public_key: Mapped[str | None] = mapped_column(Text)
+    whatsapp_phone_number_id: Mapped[str | None] = mapped_column(Text)
+    whatsapp_access_token: Mapped[bytes | None] = mapped_column(LargeBinary)
     quiet_hours_start: Mapped[time] = mapped_column(server_default="20:00")
     quiet_hours_end: Mapped[time] = mapped_column(server_default="09:00")
     instant_replies: Mapped[bool] = mapped_column(server_default="false")
     daily_cap: Mapped[int] = mapped_column(server_default="3")
     sms_refused: Mapped[str | None] = mapped_column(Text)
     email_refused: Mapped[str | None] = mapped_column(Text)
+    whatsapp_refused: Mapped[str | None] = mapped_column(Text)
+    strangers_become_leads: Mapped[bool] = mapped_column(server_default="true")
     updated_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

@@ -142,7 +142,8 @@ async def upsert_crm(session: PlatformSession, tenant_id: UUID, values: Mapping[
 
 async def upsert_messaging(session: PlatformSession, tenant_id: UUID, values: Mapping[str, object]) -> None:
     statement = insert(MessagingConfig).values(tenant_id=tenant_id, **values)
-    changed = {**values, "updated_at": func.now(), "sms_refused": None, "email_refused": None}
+    accepted = dict.fromkeys(("sms_refused", "email_refused", "whatsapp_refused"))
+    changed = {**values, "updated_at": func.now(), **accepted}
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=changed))
 
 

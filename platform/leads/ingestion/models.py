@@ -7,12 +7,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lead_orchestrator.db import Base
 from lead_orchestrator.tenancy.models import Moment
 
-__all__ = ["EventSource", "EventStatus", "WebhookEvent"]
+__all__ = ["MESSAGING", "SHOPMONKEY", "EventSource", "EventStatus", "WebhookEvent"]
 
 
 class EventStatus(StrEnum):
@@ -26,10 +27,21 @@ class EventSource(StrEnum):
     WEBHOOK = "shopmonkey"
     POLL = "shopmonkey_poll"
     REPLAY = "shopmonkey_replay"
+    TWILIO = "twilio"
+    WHATSAPP = "whatsapp"
+    SENDGRID = "sendgrid"
+
+
+SHOPMONKEY = (EventSource.WEBHOOK, EventSource.POLL, EventSource.REPLAY)
+MESSAGING = (EventSource.TWILIO, EventSource.WHATSAPP, EventSource.SENDGRID)
 
 
 class WebhookEvent(Base):
-    """A change somebody told us of: ids only, since the truth is fetched. `change_key` names the change, once a tenant."""
+    """A change somebody told us of. `change_key` names the change, once a tenant.
+
+    Of ShopMonkey ids only, since the truth is fetched. What cannot be fetched, a person's message, is in `payload` until it
+    was processed.
+    """
 
     __tablename__ = "webhook_events"
 
@@ -49,3 +61,4 @@ class WebhookEvent(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     outcome: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    payload: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))

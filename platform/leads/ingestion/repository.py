@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from lead_orchestrator.leads.ingestion.models import EventStatus, WebhookEvent
+from lead_orchestrator.leads.ingestion.models import EventSource, EventStatus, WebhookEvent
 from lead_orchestrator.leads.models import Lead, LeadOrder, LeadStatus
 from lead_orchestrator.tenancy.models import CrmConfig, Location
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -63,13 +63,16 @@ async def store(session: WriteSession, event: Mapping[str, object]) -> UUID | No
     return await session.scalar(statement)
 
 
-async def claim(session: WriteSession, event_id: UUID, lease: timedelta) -> ClaimedEvent | None:
-    """Take a waiting event for `lease`; None if it is done or somebody else has it."""
+async def claim(
+    session: WriteSession, event_id: UUID, lease: timedelta, sources: Sequence[EventSource]
+) -> ClaimedEvent | None:
+    """Take a waiting event of these sources for `lease`; None if it is done or somebody else has it."""
     statement = (
         update(WebhookEvent)
         .where(
             WebhookEvent.tenant_id == session.scope.tenant_id,
             WebhookEvent.id == event_id,
+            WebhookEvent.source.in_(sources),
             WebhookEvent.status == EventStatus.RECEIVED,
             WebhookEvent.next_attempt_at <= func.now(),
         )
@@ -93,12 +96,13 @@ async def holds(session: ReadSession, event: ClaimedEvent) -> bool:
     return await session.scalar(statement) is not None
 
 
-async def due_events(session: ReadSession, limit: int) -> Sequence[UUID]:
-    """Events that wait, the longest waiting first."""
+async def due_events(session: ReadSession, limit: int, sources: Sequence[EventSource]) -> Sequence[UUID]:
+    """Events of these sources that wait, the longest waiting first."""
     statement = (
         select(WebhookEvent.id)
         .where(
             WebhookEvent.tenant_id == session.scope.tenant_id,
+            WebhookEvent.source.in_(sources),
             WebhookEvent.status == EventStatus.RECEIVED,
             WebhookEvent.next_attempt_at <= func.now(),
         )

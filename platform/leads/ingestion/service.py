@@ -20,7 +20,7 @@ from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.addresses import known_email, known_phone
 from lead_orchestrator.leads.ingestion import repository
 from lead_orchestrator.leads.ingestion.criteria import LeadRules, OrderState, state_of, unmet
-from lead_orchestrator.leads.ingestion.models import EventSource, EventStatus
+from lead_orchestrator.leads.ingestion.models import SHOPMONKEY, EventSource, EventStatus
 from lead_orchestrator.leads.models import Channel, Lead, LeadOrder, LeadSource, LeadStatus
 from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, locked
 from lead_orchestrator.log import get_logger
@@ -87,7 +87,7 @@ class Ingestion:
         """Apply one event; None if it was done already or somebody else is at it. Running twice is harmless."""
         scope = Scope.service(tenant_id, "ingestion")
         async with self._tenancy.write(scope) as session:
-            event = await repository.claim(session, event_id, LEASE)
+            event = await repository.claim(session, event_id, LEASE, SHOPMONKEY)
             config = await repository.config(session)
         if event is None:
             return None
@@ -108,7 +108,7 @@ class Ingestion:
     async def sweep(self, tenant_id: UUID, limit: int = 50) -> list[Processed]:
         """Process the events whose wake-up was lost."""
         async with self._tenancy.read(Scope.service(tenant_id, "ingestion")) as session:
-            waiting = await repository.due_events(session, limit)
+            waiting = await repository.due_events(session, limit, SHOPMONKEY)
         done = [await self.process(tenant_id, event_id) for event_id in waiting]
         return [result for result in done if result is not None]
 

@@ -11,7 +11,7 @@ import pytest
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.leads.ingestion import repository
 from lead_orchestrator.leads.ingestion import service as ingestion
-from lead_orchestrator.leads.ingestion.models import EventStatus
+from lead_orchestrator.leads.ingestion.models import SHOPMONKEY, EventStatus
 from lead_orchestrator.leads.models import LeadStatus
 from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -434,9 +434,9 @@ async def test_a_failure_of_a_worker_that_lost_its_lease_does_not_undo_the_resul
 async def test_a_lost_claim_can_put_nothing_off(shop: Shop) -> None:
     event_id = await shop.tell(await shop.quote())
     async with shop.services.tenancy.write(shop.tenant.scope) as session:
-        lost = await repository.claim(session, event_id, timedelta(0))
+        lost = await repository.claim(session, event_id, timedelta(0), SHOPMONKEY)
     async with shop.services.tenancy.write(shop.tenant.scope) as session:
-        taken = await repository.claim(session, event_id, ingestion.LEASE)
+        taken = await repository.claim(session, event_id, ingestion.LEASE, SHOPMONKEY)
         assert lost is not None
         assert taken is not None
 
@@ -512,7 +512,7 @@ async def test_a_worker_that_died_is_replaced_when_its_lease_ends(shop: Shop) ->
     # given an event that a worker claimed and never finished
     event_id = await shop.tell(await shop.quote())
     async with shop.services.tenancy.write(shop.tenant.scope) as session:
-        assert await repository.claim(session, event_id, ingestion.LEASE)
+        assert await repository.claim(session, event_id, ingestion.LEASE, SHOPMONKEY)
 
     # then nobody takes it while the lease lasts, and the sweep does afterwards
     assert await shop.services.ingestion.sweep(shop.tenant.id) == []
