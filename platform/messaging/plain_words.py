@@ -1,0 +1,76 @@
+"""A customer's text as bare words: what is left when typography, emoji, disguises and quotations are taken away."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from pathlib import Path
+
+__all__ = ["clauses", "own_words", "plain", "slips"]
+
+_LONGEST_MAIL, _LONGEST = 20_000, 4_000  # characters; a text message has at most 1,600
+
+_LOOKALIKES = str.maketrans(
+    {
+        odd: letter
+        for letter, odds in tomllib.loads(Path(__file__).with_name("lookalikes.toml").read_text("utf-8")).items()
+        for odd in odds
+    }
+)
+_APOSTROPHE = re.compile("(?<=[a-z])['`\u2018\u2019\u00b4](?=[a-z])")
+_BETWEEN_CLAUSES = re.compile("[.!?;,:()\n\u2026\u00a1\u00bf]+|\\s[-\u2013\u2014]+\\s")
+_REACTION = re.compile(
+    r"(?:liked|loved|laughed at|emphasi[sz]ed|questioned|disliked|reacted \S+ to|removed an? [\w ]+ from|le (?:gust|encant|dio risa)\S*"
+    r"|\W+ (?:to|a))\s+[“\"«].*[”\"»…]",
+    re.IGNORECASE | re.DOTALL,
+)
+_ATTRIBUTION = re.compile(
+    r"^\s*(?:(?:on|el)\b.{6,200}?\b(?:wrote|escribi[óo]):\s*$"
+    r"|[-_]{2,} ?(?:original message|mensaje original)|_{8,}|(?:from|de): [^\n]*@)",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+
+
+def own_words(text: str) -> str:
+    """What the person wrote: without a quoted message, which carries our own "unsubscribe", and without a mere reaction to one."""
+    text = text[:_LONGEST_MAIL].strip()
+    if _REACTION.fullmatch(text):
+        return ""
+    answers = [line for line in text.splitlines() if not line.lstrip().startswith(">")]
+    if len(answers) < len(text.splitlines()):
+        return _ATTRIBUTION.sub("", "\n".join(answers))[:_LONGEST]
+    return _ATTRIBUTION.split(text, maxsplit=1)[0][:_LONGEST]
+
+
+def plain(text: str) -> str:
+    """Lower-case words of a-z and digits, one space between: no accents, no punctuation, lookalike letters made plain."""
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_LOOKALIKES)
+    decomposed = unicodedata.normalize("NFD", folded)
+    kept = "".join(mark for mark in decomposed if unicodedata.category(mark) not in {"Mn", "Me", "Cf"})
+    return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _APOSTROPHE.sub("", kept)).split())
+
+
+def clauses(text: str) -> list[str]:
+    """The plain words between full stops, commas, dashes and line ends."""
+    return [words for part in _BETWEEN_CLAUSES.split(text) if (words := plain(part))]
+
+
+def slips(word: str, meant: str) -> int:
+    """How many slips of the finger turn `meant` into `word`: a letter left out, added, changed or swapped with its neighbour."""
+    before: list[int] = []
+    row = list(range(len(meant) + 1))
+    for i, letter in enumerate(word, start=1):
+        older, before, row = before, row, [i]
+        for j, wanted in enumerate(meant, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            swapped = i > 1 and j > 1 and letter == meant[j - 2] and word[i - 2] == wanted
+            row.append(min(cost, older[j - 2] + 1) if swapped else cost)
+    return row[-1]
+
+
+def _spelled_out(words: list[str]) -> str:
+    """`s t o p` is one word; a 0 among letters is an o."""
+    if len(words) > 2 and all(len(word) == 1 for word in words):  # noqa: PLR2004 - "u r" is two words
+        words = ["".join(words)]
+    return " ".join(word if word.isdigit() else re.sub(r"(?<=[a-z])0|0(?=[a-z])", "o", word) for word in words)
