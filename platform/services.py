@@ -11,6 +11,7 @@ import httpx
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
+from lead_orchestrator.integrations.connections import open_client
 from lead_orchestrator.integrations.providers import ProviderError
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
@@ -34,9 +35,7 @@ from lead_orchestrator.tenancy.tokens import TokenIssuer
 __all__ = ["AUDIENCE", "Services", "open_services", "token_issuer"]
 
 AUDIENCE = "lead-orchestrator"
-_CONNECTIONS = httpx.Limits(
-    max_connections=400, max_keepalive_connections=100
-)  # 20 jobs with a batch of 10 each, and more
+_CONNECTIONS = 400  # 20 jobs with a batch each, and more
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         size=settings.database_pool_size,
     )
     reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
-    async with httpx.AsyncClient(limits=_CONNECTIONS) as http:
+    async with open_client(_CONNECTIONS) as http:
         try:
             yield _wire(settings, engines, reader, http)
         finally:

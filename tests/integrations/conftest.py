@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from lead_orchestrator.integrations.connections import open_client
 from tests.integrations.wire import Wire, listening
 
 
@@ -17,7 +18,8 @@ async def wire() -> AsyncIterator[Wire]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as client:
+    """The product's own client."""
+    async with open_client(100) as client:
         yield client
 
 
