@@ -118,6 +118,7 @@ def _graphql(services: Services, queue: Queue, access: Access) -> GraphQLService
         tenancy=services.tenancy,
         leads=services.leads,
         catalog=services.catalog,
+        messages=services.messages,
         access=access,
         development=not services.settings.production,
         wake=queue.due,

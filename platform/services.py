@@ -22,6 +22,7 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.delivery import Delivery
 from lead_orchestrator.messaging.dispatch import Dispatcher
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.messaging.unknown import Resolver
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.links import LinkSigner
@@ -52,6 +53,7 @@ class Services:
     polling: Polling
     dispatcher: Dispatcher
     resolver: Resolver
+    messages: Messages
     onboarding: Onboarding
     catalog: CatalogSync
     reader: Reader
@@ -106,6 +108,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         polling=Polling(tenancy, shopmonkey, secrets, interval_seconds=settings.poll_interval_seconds),
         dispatcher=Dispatcher(tenancy, ledger, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
+        messages=Messages(ledger),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         reader=reader,

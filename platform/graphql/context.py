@@ -17,6 +17,7 @@ from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.loaders import Loaders
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
@@ -34,9 +35,10 @@ T = TypeVar("T")
 class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
-    `catalog` reads ShopMonkey's services; without it syncCatalog is unavailable. `reader` answers planned queries; without
-    one every operation takes the ordinary executor. `budgets` limits callers; without it nobody is. `development` opens
-    introspection and GraphiQL. `any_document` lets visitors send what is not listed, for tests of what lies behind.
+    `catalog` reads ShopMonkey's services and `messages` writes what staff sends; without one its mutations are unavailable.
+    `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
+    without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
+    listed, for tests of what lies behind.
     """
 
     tenancy: Tenancy
@@ -49,6 +51,7 @@ class GraphQLServices:
     reader: Reader | None = None
     budgets: Budgets | None = None
     any_document: bool = False
+    messages: Messages | None = None
 
 
 class _UndoError(Exception):

@@ -196,6 +196,8 @@ class ScheduledMessage(Base):
     """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed.
 
     `confirms_opt_out`: it tells a person who opted out that nothing more will come, and goes out nevertheless, once.
+    `reference` is the name by which whoever planned it replaces or cancels it. `template_version` 0 is the built-in text;
+    None: it was not made from a template of its kind. `retries` counts how often staff had it tried again.
     """
 
     __tablename__ = "scheduled_messages"
@@ -224,3 +226,12 @@ class ScheduledMessage(Base):
     error_code: Mapped[str | None] = mapped_column(Text)
     segments: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(Moment)
+    reference: Mapped[str | None] = mapped_column(Text)
+    template_id: Mapped[UUID | None]
+    template_version: Mapped[int | None]
+    retries: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether the next touch waits for what becomes of this one; a touch that is tried again has its follower."""
+        return self.kind == MessageKind.TOUCH and not self.retries

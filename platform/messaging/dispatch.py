@@ -126,7 +126,7 @@ class Dispatcher:
         message.status = status
         detail = {"messageId": f"msg_{message.id}", "touch": message.touch_number}
         session.record("message.suppressed", location_id=lead.location_id, lead_id=lead.id, detail=detail)
-        is_current_touch = message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment
+        is_current_touch = message.leads_on and message.enrolment == lead.enrolment
         if is_current_touch and not ends_touches:
             await self._ledger.after_touch(session, lead, message.touch_number or 0)
         return status

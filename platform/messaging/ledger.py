@@ -103,6 +103,7 @@ class Ledger:
     async def _sent(self, session: WriteSession, lead: Lead, message: ScheduledMessage, accepted: Accepted) -> None:
         now = await app_now(session)
         message.status, message.lease_until = MessageStatus.SENT, None
+        again = message.sent_at is not None
         message.sent_at = now
         message.provider_message_id = accepted.provider_message_id or None
         message.segments = accepted.segments or message.segments
@@ -123,8 +124,9 @@ class Ledger:
         if lead.status == LeadStatus.NEW:
             await self._leads.move(session, lead, LeadStatus.CONTACTED, "First contact")
         if message.kind == MessageKind.TOUCH:
-            lead.touches_sent += 1
+            lead.touches_sent += not again
             lead.touched |= 1 << (message.touch_number or 0)
+        if message.leads_on:
             await self.after_touch(session, lead, message.touch_number or 0)
 
     async def _refused(
@@ -146,7 +148,7 @@ class Ledger:
         await repository.close_attempt(session, message.id, message.attempt, status="FAILED", error_code=code)
         detail = {"messageId": f"msg_{message.id}", "channel": message.channel, "code": code}
         session.record("message.failed", location_id=lead.location_id, lead_id=lead.id, detail=detail)
-        if message.kind == MessageKind.TOUCH and message.enrolment == lead.enrolment:
+        if message.leads_on and message.enrolment == lead.enrolment:
             await self.after_touch(session, lead, message.touch_number or 0)
 
     async def _busy(

@@ -19,6 +19,7 @@ __all__ = [
     "Due",
     "Setting",
     "Traffic",
+    "add",
     "add_attempt",
     "attempt_of",
     "claim_due",
@@ -29,10 +30,12 @@ __all__ = [
     "count_due",
     "expire_leases",
     "lock_message",
+    "message",
     "opted_out_addresses",
     "owned_provider_ids",
     "postpone_check",
     "refuse_channel",
+    "relock_message",
     "setting",
     "traffic",
 ]
@@ -256,3 +259,26 @@ async def owned_provider_ids(session: ReadSession, provider_ids: Sequence[str]) 
         MessageLog.tenant_id == session.scope.tenant_id, MessageLog.provider_message_id.in_(provider_ids)
     )
     return {found for found in await session.scalars(statement) if found}
+
+
+def add(session: WriteSession, message: ScheduledMessage) -> None:
+    """Insert `message` with the session's next flush."""
+    session.add(message)
+
+
+async def message(session: ReadSession, message_id: UUID) -> ScheduledMessage | None:
+    statement = select(ScheduledMessage).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id, ScheduledMessage.id == message_id
+    )
+    return await session.scalar(statement)
+
+
+async def relock_message(session: WriteSession, message_id: UUID) -> ScheduledMessage:
+    """A message that was read before, locked and as it is now; its lead's lock is held already."""
+    statement = (
+        select(ScheduledMessage)
+        .where(ScheduledMessage.tenant_id == session.scope.tenant_id, ScheduledMessage.id == message_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(statement)).one()

@@ -141,6 +141,10 @@ TABLES: dict[str, TablePolicy] = {
         platform=("SELECT", "INSERT"),
         why="an audit trail has one chain a tenant",
     ),
+    "idempotency_keys": TablePolicy(
+        "tenant",
+        why="a key belongs to whoever sent it; it holds a hash and an id, which is read in the caller's own scope",
+    ),
     # Everything that hangs from a location.
     "locations": TablePolicy(
         "location",
@@ -150,6 +154,7 @@ TABLES: dict[str, TablePolicy] = {
     ),
     "location_hours": TablePolicy("location", visitor=("SELECT",), platform=("SELECT", "INSERT", "UPDATE", "DELETE")),
     "touch_templates": TablePolicy("shared"),
+    "message_templates": TablePolicy("shared", app=("SELECT", "INSERT")),  # old versions stay as they are
     "leads": TablePolicy(
         "location",
         visitor=("SELECT (tenant_id, id, location_id, first_name, last_name, status, created_at)",),
@@ -233,9 +238,12 @@ def _app_policies(rule: TablePolicy) -> Iterator[Policy]:
         yield Policy(
             "location_reads", "lead_app", "SELECT", False, f"({rule.location_column} IS NULL OR {scope})", None
         )
-        yield Policy("location_inserts", "lead_app", "INSERT", False, None, scope)
-        yield Policy("location_updates", "lead_app", "UPDATE", False, scope, scope)
-        yield Policy("location_deletes", "lead_app", "DELETE", False, scope, None)
+        writes = (
+            Policy("location_inserts", "lead_app", "INSERT", False, None, scope),
+            Policy("location_updates", "lead_app", "UPDATE", False, scope, scope),
+            Policy("location_deletes", "lead_app", "DELETE", False, scope, None),
+        )
+        yield from (policy for policy in writes if policy.command in rule.app)
 
 
 def _visitor(rule: TablePolicy) -> str:

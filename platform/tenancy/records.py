@@ -1,18 +1,18 @@
-"""Who is signed in, who runs the platform, and the audit trail."""
+"""Who is signed in, who runs the platform, the audit trail, and which requests were made already."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, func
+from sqlalchemy import LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lead_orchestrator.db import Base
 from lead_orchestrator.tenancy.models import Moment
 
-__all__ = ["AuditLine", "LoginSession", "PlatformUser"]
+__all__ = ["AuditLine", "IdempotencyKey", "LoginSession", "PlatformUser"]
 
 
 class LoginSession(Base):
@@ -54,3 +54,18 @@ class AuditLine(Base):
     action: Mapped[str] = mapped_column(Text)
     target: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class IdempotencyKey(Base):
+    """A request that was made; `result_id` is None only until the transaction that does it ends."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    subject: Mapped[str] = mapped_column(Text)
+    operation: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    result_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())

@@ -16,19 +16,23 @@ from lead_orchestrator.tenancy.models import (
     Tenant,
     UnroutedWebhook,
 )
-from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession
+from lead_orchestrator.tenancy.records import IdempotencyKey
+from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession, WriteSession
 
 __all__ = [
     "REAL_NOW",
+    "claim_key",
     "claim_route",
     "location",
     "location_by_slug",
     "location_route",
     "locations_by_id",
     "lock_onboarding",
+    "made_with_key",
     "mark_replayed",
     "release_moved_locations",
     "replace_hours",
+    "settle_key",
     "tenant",
     "tenant_by_slug",
     "tenants",
@@ -186,3 +190,37 @@ async def mark_replayed(session: PlatformSession, ids: Sequence[UUID]) -> None:
 async def location_by_slug(session: ReadSession, slug: str) -> Location | None:
     statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.slug == slug)
     return await session.scalar(statement)
+
+
+async def claim_key(session: WriteSession, subject: str, operation: str, key: str, request_hash: bytes) -> UUID | None:
+    """Write the key down, and answer its row; None if it stands there already. Who is second waits for the first."""
+    row = {"subject": subject, "operation": operation, "key": key, "request_hash": request_hash}
+    statement = (
+        insert(IdempotencyKey)
+        .values(tenant_id=session.scope.tenant_id, **row)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.id)
+    )
+    return await session.scalar(statement)
+
+
+async def settle_key(session: WriteSession, row_id: UUID, result_id: UUID) -> None:
+    """Note what the request of this row made."""
+    statement = (
+        update(IdempotencyKey)
+        .where(IdempotencyKey.tenant_id == session.scope.tenant_id, IdempotencyKey.id == row_id)
+        .values(result_id=result_id)
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def made_with_key(session: WriteSession, subject: str, operation: str, key: str) -> tuple[bytes, UUID | None]:
+    """The hash of the request that brought the key, and what it made."""
+    statement = select(IdempotencyKey.request_hash, IdempotencyKey.result_id).where(
+        IdempotencyKey.tenant_id == session.scope.tenant_id,
+        IdempotencyKey.subject == subject,
+        IdempotencyKey.operation == operation,
+        IdempotencyKey.key == key,
+    )
+    request_hash, result_id = (await session.execute(statement)).one()
+    return request_hash, result_id

@@ -18,6 +18,8 @@ from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.revocation import RevocationList
@@ -81,6 +83,7 @@ async def open_api(
         reader=reader,
         budgets=budgets,
         any_document=any_document,
+        messages=Messages(Ledger(Leads(secret_box), DispatchPolicy())),
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
         yield Api(http, issuer, woken, events)
