@@ -12,6 +12,8 @@ __all__ = [
     "JOB_SECONDS",
     "LEADS",
     "PLANNED",
+    "PLANS_COMPILED",
+    "PLANS_KEPT",
     "REQUESTS",
     "REQUEST_SECONDS",
     "SENDS",
@@ -23,6 +25,8 @@ _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 REQUESTS = Counter("lead_requests_total", "HTTP requests by route and status.", ["route", "status"])
 REQUEST_SECONDS = Histogram("lead_request_seconds", "Time to answer, by route.", ["route"], buckets=_QUICK)
 PLANNED = Counter("lead_planned_operations_total", "Staff's queries by who answered them: planner or executor.", ["by"])
+PLANS_COMPILED = Counter("lead_plans_compiled_total", "Statements that the planner wrote because it kept none.")
+PLANS_KEPT = Gauge("lead_plans_kept", "Statements that the planner keeps.")
 LEADS = Counter("lead_enrolled_total", "Leads whose touches were started.")
 EVENTS = Counter("lead_webhook_events_total", "Inbox events by what became of them.", ["outcome"])
 SENDS = Counter("lead_sends_total", "Messages by what became of them.", ["outcome"])

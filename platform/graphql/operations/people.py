@@ -16,7 +16,7 @@ from lead_orchestrator.graphql.tenant_types import User
 from lead_orchestrator.ids import Kind, decode, encode, kind_of
 from lead_orchestrator.tenancy import models, records
 
-__all__ = ["USER_ORDER", "LoginSession", "UserConnection", "my_sessions"]
+__all__ = ["MOST_SESSIONS", "USER_ORDER", "LoginSession", "UserConnection", "my_sessions"]
 
 USER_ORDER = "user.email"
 MOST_SESSIONS = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Uuid, and_, cast, func, literal_column, null, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, null, or_, select
 
 from lead_orchestrator.catalog.models import Closure, Service
 from lead_orchestrator.graphql.planner.declare import (
@@ -21,7 +21,7 @@ from lead_orchestrator.graphql.planner.declare import (
     Row,
     Target,
 )
-from lead_orchestrator.graphql.planner.expressions import column, columns, identity, table
+from lead_orchestrator.graphql.planner.expressions import column, columns, identity, table, tenant
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.tokens import Role
@@ -63,7 +63,7 @@ def _read_services(arguments: Mapping[str, Any]) -> Arguments:
 
 def _at_location(row: Row, active_only: bool, bind: Bind) -> Sequence[ColumnElement[bool]]:
     place = table(Location).alias()
-    mine = and_(place.c.tenant_id == cast(literal_column("scope.tenant_id"), Uuid), place.c.id == bind("location_id"))
+    mine = and_(place.c.tenant_id == tenant(), place.c.id == bind("location_id"))
     visible = select(literal_column("1")).select_from(place).where(mine).exists()
     return [visible, _offered(bind("location_id"), row), *_active(row, active_only)]
 

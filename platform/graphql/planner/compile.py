@@ -99,10 +99,10 @@ class Compiler:
             return self._nodes(root.nodes, picked.below)
         if root.many is not None:
             return self._many(None, root.many, picked.below[root.many.entity], 0)
-        name = root.entity_of(shape) if root.entity_of else None
-        if name is None or root.by is None:
-            return _NULL
-        row = self._row(name)
+        if root.entity_of is None:
+            raise UnplannedError(picked.key)
+        name = root.entity_of(shape)
+        row = self._row(name, root.made(bind) if root.made else None)
         return self._one(
             row, _of_type(picked.below, name), and_(self._mine(name, row, None), root.by(row, shape, bind)), None
         )
@@ -128,8 +128,12 @@ class Compiler:
         on = and_(self._mine(target.entity, row, None), row.c.id == wanted.c.id, target.where(row))
         return self._one(row, _of_type(below, target.entity), on, wanted)
 
-    def _row(self, name: str) -> Row:
-        return self._entities[name].source().alias(self._name(name.lower()))
+    def _row(self, name: str, made: Row | None = None) -> Row:
+        source = self._entities[name].source
+        rows = source() if made is None and source is not None else made
+        if rows is None:
+            raise UnplannedError(name)
+        return rows.alias(self._name(name.lower()))
 
     def _mine(self, name: str, row: Row, parent: Row | None) -> ColumnElement[bool]:
         """The tenant, and for a limited caller its locations: written out, since a policy alone is no index condition."""
@@ -190,7 +194,8 @@ class Compiler:
     def _many(
         self, owner: Row | None, declared: Many, picked: Sequence[Picked], site: int | None
     ) -> ColumnElement[Any]:
-        row = self._row(declared.entity)
+        made = None if owner is None or declared.of is None else declared.of(owner)
+        row = self._row(declared.entity, made)
         tied = [] if owner is None or declared.on is None else [declared.on(owner, row)]
         wanted = [] if site is None else declared.terms(row, self._shapes[site], self._bind(site))
         on = and_(self._mine(declared.entity, row, owner), *tied, *wanted)

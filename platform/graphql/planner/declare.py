@@ -75,7 +75,8 @@ class One:
 class Many:
     """A whole list, short by its nature, or cut after `most`; null where `present` does not hold of its parent.
 
-    `on` ties it to its parent, None for a root. One with arguments has `read`, and `terms` that see what it found.
+    `on` ties it to its parent, None for a root. One with arguments has `read`, and `terms` that see what it found. `of`
+    makes its rows from the parent's, where they are no table's: the elements of an array, say.
     """
 
     entity: str
@@ -85,6 +86,7 @@ class Many:
     read: Read | None = None
     terms: Callable[[Row, Any, Bind], Sequence[ColumnElement[bool]]] = lambda _row, _shape, _bind: ()
     present: Callable[[Row], ColumnElement[bool]] | None = None
+    of: Callable[[Row], Row] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,15 @@ Field: TypeAlias = Leaf | Inside | One | Many | Connection
 
 @dataclass(frozen=True)
 class Entity:
-    """A type with rows of its own. `source()` makes a new alias of them, with tenant_id among its columns.
+    """A type with rows of its own. `source()` makes a new alias of them, with tenant_id among its columns; it is None where
+    the root or the list that shows them makes them.
 
     `location` is the column that limited callers are restricted by, `interfaces` the abstract types it belongs to.
     `visible(row, scope)` is what a root asks of its rows beyond the policies; `scope` has the settings as text columns.
     """
 
     name: str
-    source: Callable[[], Row]
+    source: Callable[[], Row] | None
     fields: Mapping[str, Field]
     location: str | None = None
     interfaces: frozenset[str] = field(default_factory=frozenset)
@@ -148,16 +151,18 @@ class Target:
 class Root:
     """A root field answered by SQL, for `lowest` and above: a connection, one row, `many`, or a list of rows by their ids.
 
-    One row: `by(row, shape, bind)` finds it; `entity_of(shape)` names its type, None for a null answer. A list: `nodes` by
-    kind of id; `read` gives the kinds as shape, and the values `ids` (keys) and `kinds`, one for each of them.
+    One row: `entity_of(shape)` names its type, and `by(row, shape, bind)` finds it, any row without; or `made(bind)` makes it
+    of the arguments, with tenant_id among its columns. No row is null, which is left to the executor where it may not be.
+    A list: `nodes` by kind of id; `read` gives the kinds as shape, and the values `ids` (keys) and `kinds`, one for each.
     `entities` are the types that the answer's rows may have.
     """
 
     lowest: Role
     connection: Connection | None = None
     read: Read | None = None
-    entity_of: Callable[[Any], str | None] | None = None
-    by: Callable[[Row, Any, Bind], ColumnElement[bool]] | None = None
+    entity_of: Callable[[Any], str] | None = None
+    by: Callable[[Row, Any, Bind], ColumnElement[bool]] = lambda _row, _shape, _bind: true()
+    made: Callable[[Bind], Row] | None = None
     entities: frozenset[str] = field(default_factory=frozenset)
     nodes: Mapping[str, Target] | None = None
     many: Many | None = None

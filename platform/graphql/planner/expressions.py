@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, cast, func, literal_column, tuple_
+from sqlalchemy import ColumnElement, Table, Text, Uuid, case, cast, func, literal_column, select, tuple_
+from sqlalchemy import column as named
+from sqlalchemy.types import TypeEngine
 
 from lead_orchestrator.graphql import cursors
 from lead_orchestrator.graphql.planner.declare import Bind, Field, Leaf, Row
@@ -18,7 +20,11 @@ __all__ = [
     "identity",
     "moment",
     "page_values",
+    "rows_of",
+    "setting",
+    "subject",
     "table",
+    "tenant",
     "typed_id",
     "wall",
 ]
@@ -55,6 +61,34 @@ def typed_id(kind: Kind, row: Row) -> ColumnElement[str]:
 
 def wall(name: str) -> Leaf:
     return Leaf(lambda row: func.to_char(row.c[name], literal_column("'HH24:MI'")))
+
+
+def rows_of(parent: Row, array: ColumnElement[Any], **kinds: TypeEngine[Any] | type[TypeEngine[Any]]) -> Row:
+    """The objects in a column of `parent` that is a JSON array, as rows with these columns; none of null."""
+    items = func.json_to_recordset(array).table_valued(
+        *(named(name, kind) for name, kind in kinds.items()), name="items"
+    )
+    typed = items.render_derived(with_types=True)
+    return select(parent.c.tenant_id, *typed.c).select_from(typed).correlate(parent).subquery()
+
+
+# Who asks
+
+
+def setting(name: str) -> ColumnElement[str]:
+    """A setting of the caller, from the scope's row: so that it is not read before all of them are set."""
+    return literal_column(f"scope.{name}", Text)
+
+
+def tenant() -> ColumnElement[Any]:
+    return cast(setting("tenant_id"), Uuid)
+
+
+def subject() -> ColumnElement[Any]:
+    """The key of the user who asks; null for who is no user of the franchise."""
+    prefix = f"{Kind.USER.value}_"
+    key = cast(func.substr(setting("subject"), literal_column(str(len(prefix) + 1))), Uuid)
+    return case((setting("subject").op("~")(literal_column(f"'^{prefix}[0-9a-f-]{{36}}$'")), key))
 
 
 # Cursors and pages

@@ -214,6 +214,9 @@ TARGETS = {
     Kind.WEBHOOK_EVENT.value: Target("WebhookEvent"),
     Kind.JOB_EXECUTION.value: Target("JobExecution"),
     Kind.AUDIT_ENTRY.value: Target("AuditEntry"),
+    Kind.UNROUTED_WEBHOOK.value: Target(
+        "WebhookEvent", lambda _row: literal_column("false")
+    ),  # is nobody's of a franchise
 }
 ENTITIES = {entity.name: entity for entity in (WEBHOOK_EVENT, JOB_EXECUTION, AUDIT_ENTRY)}
 

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lead_orchestrator.graphql.planner import booking_types, catalog_types, chat_types, operations_types, types
+from lead_orchestrator.graphql.planner import (
+    booking_types,
+    caller_types,
+    catalog_types,
+    chat_types,
+    operations_types,
+    reporting_types,
+    touch_types,
+    types,
+)
 from lead_orchestrator.graphql.planner.declare import Entity, Root
 from lead_orchestrator.graphql.planner.nodes import node_roots
 
 __all__ = ["ENTITIES", "ROOTS"]
 
-_FEATURES = (catalog_types, booking_types, chat_types, operations_types)
+_FEATURES = (
+    catalog_types,
+    booking_types,
+    chat_types,
+    operations_types,
+    touch_types,
+    reporting_types,
+    caller_types,
+)
 
 
 def _completed(entity: Entity) -> Entity:

@@ -51,12 +51,13 @@ class Planner:
         *,
         entities: Mapping[str, Entity] = ENTITIES,
         roots: Mapping[str, Root] = ROOTS,
+        most_plans: int = MOST_PLANS,
     ) -> None:
         self._schema = schema
         self._reader = reader
         self._entities = entities
         self._documents = Documents(schema, entities, roots)
-        self._plans: Kept[Hashable, Statement] = Kept(MOST_PLANS)
+        self._plans: Kept[Hashable, Statement] = Kept(most_plans)
         self._planned = metrics.PLANNED.labels("planner")
         self._left = metrics.PLANNED.labels("executor")
 
@@ -77,10 +78,12 @@ class Planner:
         if left and (execute is None or not any(made for _, made in work)):
             self._left.inc()
             return None
+        parts, errors = await self._parts(document, work, left, execute)
+        if any(made and _is_silent(root, part) for (root, made), part in zip(work, parts, strict=True)):
+            self._left.inc()
+            return None
         self._planned.inc()
-        if len(work) == 1 and work[0][1] is not None:
-            return _joined(fields, [await self._read(fields[0], work[0][1])])
-        return await self._spliced(document, work, left, execute)
+        return _joined(fields, parts, errors)
 
     def _asked(
         self, query: object, variables: object, operation_name: str | None, scope: Scope
@@ -115,22 +118,25 @@ class Planner:
         if plan is None and root.picked is not None:
             compiler = Compiler(self._entities, shapes, reach=reach)
             plan = self._plans.put(key, compiler.statement(root.picked))
+            metrics.PLANS_COMPILED.inc()
+            metrics.PLANS_KEPT.set(len(self._plans))
         if plan is None:
             raise UnplannedError(root.key)
         return plan
 
-    async def _spliced(
+    async def _parts(
         self,
         document: Document,
         work: Sequence[tuple[RootField, tuple[Statement, Sequence[Any]] | None]],
         left: Sequence[RootField],
         execute: Execute | None,
-    ) -> bytes:
+    ) -> tuple[Sequence[_Part], list[GraphQLError]]:
         """Every root field's answer in its place: one statement for each that is planned, the others executed together."""
+        if len(work) == 1 and work[0][1] is not None:
+            return [await self._read(work[0][0], work[0][1])], []
         executed = asyncio.ensure_future(execute(document.reduced(left))) if left and execute else None
         parts = await asyncio.gather(*(self._read(root, made) if made else _of(root, executed) for root, made in work))
-        errors = list((await executed).errors or ()) if executed else []
-        return _joined([root for root, _ in work], parts, errors)
+        return parts, list((await executed).errors or ()) if executed else []
 
     async def _read(self, root: RootField, made: tuple[Statement, Sequence[Any]]) -> _Part:
         try:
@@ -148,7 +154,12 @@ async def _of(root: RootField, executed: asyncio.Future[ExecutionResult] | None)
     return (None if data is None or data[root.key] is None else json.dumps(data[root.key])), []
 
 
-def _joined(fields: Sequence[RootField], parts: Sequence[_Part], executed: Sequence[GraphQLError] = ()) -> bytes:
+def _is_silent(root: RootField, part: _Part) -> bool:
+    """Nothing where there must be something, and no word why: a location that is not there, say. The executor has the words."""
+    return part == (None, []) and not root.nullable
+
+
+def _joined(fields: Sequence[RootField], parts: Sequence[_Part], executed: Sequence[GraphQLError]) -> bytes:
     errors = [*executed, *(error for _, found in parts for error in found)]
     missing = any(text is None and not root.nullable for root, (text, _) in zip(fields, parts, strict=True))
     members = [f'"{root.key}":{text or "null"}' for root, (text, _) in zip(fields, parts, strict=True)]

@@ -53,6 +53,7 @@ from lead_orchestrator.graphql.planner.expressions import (
     moment,
     page_values,
     table,
+    tenant,
     typed_id,
     wall,
 )
@@ -68,10 +69,6 @@ from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 
 __all__ = ["ENTITIES", "ROOTS", "TARGETS"]
-
-
-# Names of before; declarations of other files may still import them from here.
-_table, _id, _cursor, _moment, _beyond, _page_values = table, typed_id, encoded_cursor, moment, beyond, page_values
 
 
 @dataclass(frozen=True)
@@ -149,9 +146,8 @@ def _lead_terms(row: Row, shape: _LeadShape, bind: Bind) -> Sequence[ColumnEleme
         terms.append(_search_lead(row, bind, digits="search_digits" in shape.filters))
     if "search_words" in shape.filters:
         # From the scope's row, so that it is not asked before the settings are set.
-        tenant = cast(literal_column("scope.tenant_id"), Uuid)
         dialled = bind("search_dialled") if "search_dialled" in shape.filters else null()
-        terms.append(row.c.id == any_(looked_up(tenant, bind("search_words"), dialled)))
+        terms.append(row.c.id == any_(looked_up(tenant(), bind("search_words"), dialled)))
     return terms
 
 
@@ -515,7 +511,6 @@ ROOTS: dict[str, Root] = {
         Role.AGENT,
         read=lambda _arguments: Arguments(None, {}),
         entity_of=lambda _shape: "Tenant",
-        by=lambda _row, _shape, _bind: literal_column("true"),
         entities=frozenset({"Tenant"}),
     ),
 }

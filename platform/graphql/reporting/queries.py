@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +18,7 @@ from lead_orchestrator.graphql.reporting import repository
 from lead_orchestrator.graphql.reporting.types import Report
 from lead_orchestrator.ids import Kind, decode
 
-__all__ = ["ReportQueries"]
+__all__ = ["ReportQueries", "ReportQuery"]
 
 LONGEST_DAYS = 366
 MOST_LOCATION_IDS = 1000
@@ -36,9 +37,21 @@ class ReportQueries:
         location_ids: list[strawberry.ID] | None = None,
     ) -> Report:
         """Both days are included; each location's days are those of its own zone."""
+        asked = ReportQuery.of(begins, ends, location_ids)
+        return Report.of(await info.context.run(repository.report, asked.begins, asked.ends, asked.location_ids))
+
+
+@dataclass(frozen=True)
+class ReportQuery:
+    begins: date
+    ends: date
+    location_ids: Sequence[UUID] | None
+
+    @classmethod
+    def of(cls, begins: date, ends: date, location_ids: Sequence[str] | None) -> ReportQuery:
+        """Raises BadInputError: there is no such period, or an id is none."""
         _check_period(begins, ends)
-        keys = _location_keys(location_ids)
-        return Report.of(await info.context.run(repository.report, begins, ends, keys))
+        return cls(begins, ends, _location_keys(location_ids))
 
 
 def _check_period(begins: date, ends: date) -> None:

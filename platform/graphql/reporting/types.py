@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -10,10 +9,12 @@ from uuid import UUID
 
 import strawberry
 
+from lead_orchestrator.errors import NotFoundError
+from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.money import Money
 from lead_orchestrator.graphql.scalars import Cents
 from lead_orchestrator.graphql.tenant_types import Location
-from lead_orchestrator.tenancy import models
+from lead_orchestrator.ids import Kind, encode
 
 __all__ = ["Report"]
 
@@ -39,10 +40,17 @@ class ReportTouch:
 
 @strawberry.type
 class ReportLocation:
-    location: Location
+    location_id: strawberry.Private[UUID]
     leads: int
     booked: int
     booking_rate: float
+
+    @strawberry.field
+    async def location(self, info: Request) -> Location:
+        row = await info.context.loaders.locations.load(self.location_id)
+        if row is None:
+            raise NotFoundError(f"there is no location {encode(Kind.LOCATION, self.location_id)} any more")
+        return Location.of(row)
 
 
 @strawberry.type
@@ -79,16 +87,14 @@ class Report:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Report:
         """From what `repository.report` answers."""
-        median, p95 = found["seconds"] or (None, None)
         return cls(
-            **found["totals"],
-            booking_rate=_rate(found["totals"]),
-            median_seconds_to_first_contact=median,
-            p95_seconds_to_first_contact=p95,
-            by_day=[_day(day) for day in found["days"]],
-            by_touch=[ReportTouch(**touch) for touch in found["touches"]],
-            by_location=[_shop(shop) for shop in found["shops"]],
-            by_service=[_service(service) for service in found["services"]],
+            **{name: found[name] for name in ("leads", "contacted", "engaged", "booked", "lost", "booking_rate")},
+            median_seconds_to_first_contact=found["median_seconds"],
+            p95_seconds_to_first_contact=found["p95_seconds"],
+            by_day=[_day(day) for day in found["days"] or ()],
+            by_touch=[ReportTouch(**touch) for touch in found["touches"] or ()],
+            by_location=[_shop(shop) for shop in found["shops"] or ()],
+            by_service=[_service(service) for service in found["services"] or ()],
         )
 
 
@@ -98,23 +104,13 @@ def _day(found: Mapping[str, Any]) -> ReportDay:
 
 def _shop(found: Mapping[str, Any]) -> ReportLocation:
     return ReportLocation(
-        location=Location.of(_location(json.loads(found["place"]))),
+        location_id=UUID(found["location_id"]),
         leads=found["leads"],
         booked=found["booked"],
-        booking_rate=_rate(found),
+        booking_rate=found["booking_rate"],
     )
 
 
-def _location(row: Mapping[str, Any]) -> models.Location:
-    names = models.Location.__table__.columns.keys()
-    values = {name: row[name] for name in names if name != "created_at"}
-    return models.Location(**{**values, "id": UUID(row["id"]), "tenant_id": UUID(row["tenant_id"])})
-
-
 def _service(found: Mapping[str, Any]) -> ReportService:
-    revenue = Money(amount_cents=Cents(found["cents"]), currency=found["currency"])
+    revenue = Money(amount_cents=Cents(found["revenue_cents"]), currency=found["currency"])
     return ReportService(name=found["name"], booked=found["booked"], revenue=revenue)
-
-
-def _rate(counts: Mapping[str, Any]) -> float:
-    return counts["booked"] / counts["leads"] if counts["leads"] else 0.0

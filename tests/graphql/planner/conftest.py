@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import graphql
 import pytest_asyncio
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from lead_orchestrator.graphql.context import GraphQLServices
 from lead_orchestrator.graphql.planner.run import Planner
@@ -22,6 +22,7 @@ from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.models import LocationHours, User
 from lead_orchestrator.tenancy.reader import Reader
+from lead_orchestrator.tenancy.records import LoginSession
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
@@ -37,6 +38,12 @@ START = datetime(2026, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
 NAMES = ["Ada", "Zoë", "ÄNNE", "İpek", "straße", "", None, 'O\'Neil "Q"', "50%_off/\\", "😀 Emoji", "Ω", "a\tb\nc"]
 CHANNELS = ["SMS", "EMAIL", "WHATSAPP"]
 CIVIC = {"year": "2021", "make": "Honda", "model": "Civic"}
+SIGNED_IN = text("""
+  INSERT INTO sessions (tenant_id, user_id, refresh_hash, user_agent, last_seen_at, expires_at, revoked_at)
+  SELECT tenant_id, id, convert_to(id::text || n, 'UTF8'), CASE WHEN n > 1 THEN 'Browser Ü ' || n END,
+    timestamptz '2026-03-01 09:30Z' + n / 2 * interval '1 hour',
+    now() + CASE n WHEN 5 THEN -1 ELSE 1 END * interval '1 day', CASE n WHEN 4 THEN now() END
+  FROM users, generate_series(1, 5) n WHERE tenant_id = :tenant""")
 VEHICLES: list[Any] = [None, {}, CIVIC, {"year": 1999}, {"make": "", "year": "x"}]
 
 
@@ -77,6 +84,8 @@ async def _users(session: WriteSession, tenant: MadeTenant) -> None:
                 location_ids=held,
             )
         )
+    await session.flush()
+    await session.execute(SIGNED_IN, {"tenant": tenant.id})
 
 
 async def _templates(session: WriteSession, tenant: MadeTenant) -> None:
@@ -106,6 +115,9 @@ def _lead(tenant: MadeTenant, n: int) -> dict[str, Any]:
         "source": list(LeadSource)[n % len(LeadSource)].value,
         "enrolled_at": at,
         "touches_sent": n,
+        "touched": (1 << (n % 9)) - 2 if n % 9 else 0,
+        "answered_after": n % 7 if n % 4 == 0 else None,
+        "booked_after": n % 5 if n % 6 == 0 else None,
         "touches_paused": n % 3 == 1,
         "opted_out": CHANNELS[: n % 4],
         "time_zone": "America/Chicago" if n % 2 else None,
@@ -188,7 +200,8 @@ def _attempt(lead: Lead, message: UUID | None, attempt: int, at: datetime = STAR
 WORDS: dict[str, list[str]] = {
     "search": ["ada", "ÄNN", "änne", "İ", "i", "ß", "SS", "%", "_", "/", "\\", "  ", "+1 20", "555", "example.com", "Shop"],
     "DateTime": ["2026-03-01T09:30:00.123456Z", "2026-03-01T11:30:00+02:00", "2026-03-01T12:30:00.5-05:00", "2026-03-02T00:00:00Z"],
-    "Date": ["2026-03-01", "2026-02-28", "2026-04-01"],
+    "Query.report.from": ["2026-03-01", "2026-02-27", "2026-03-02"],
+    "Query.report.to": ["2026-03-02", "2026-03-15"],
     "Time": ["09:30"],
     "": ["a", "%", "ü"],
 }  # fmt: skip
@@ -254,6 +267,10 @@ async def _ids(tenancy: Tenancy, tenants: Sequence[MadeTenant]) -> dict[str, lis
     ids["Tenant"] += [f"tenant_{one.id}" for one in tenants]
     for tenant in tenants:
         async with tenancy.read(tenant.scope) as session:
+            signed_in = (
+                select(LoginSession.id).where(LoginSession.tenant_id == tenant.id).order_by(LoginSession.user_id)
+            )
+            ids["LoginSession"].extend(f"ses_{key}" for key in await session.scalars(signed_in.limit(9)))
             users = select(User.id).where(User.tenant_id == tenant.id).order_by(User.id)
             ids["User"].extend(f"user_{key}" for key in await session.scalars(users))
             sent = select(ScheduledMessage.id).where(ScheduledMessage.tenant_id == tenant.id).limit(5)
@@ -283,7 +300,7 @@ async def world(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> Worl
     ids = await _ids(tenancy, (ours, theirs))
     one, two = ours.locations[:2]
     callers = [
-        _caller(issuer, "owner", ours, Role.OWNER, ids["User"][1]),
+        _caller(issuer, "owner", ours, Role.OWNER, ids["User"][1], here=UUID(ids["LoginSession"][1][4:])),
         _caller(issuer, "manager of one", ours, Role.MANAGER, ids["User"][2], one),
         _caller(issuer, "agent of two", ours, Role.AGENT, ids["User"][3], one, two),
         _caller(issuer, "agent of none", ours, Role.AGENT, "agent", limited=True),
@@ -302,10 +319,22 @@ async def world(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> Worl
 
 
 def _caller(
-    issuer: TokenIssuer, name: str, tenant: MadeTenant, role: Role, subject: str, *places: UUID, limited: bool = False
+    issuer: TokenIssuer,
+    name: str,
+    tenant: MadeTenant,
+    role: Role,
+    subject: str,
+    *places: UUID,
+    limited: bool = False,
+    here: UUID | None = None,
 ) -> Caller:
     held = frozenset(places) if places or limited else None
     token = issuer.issue(
-        subject=subject, role=role, tenant_id=tenant.id, location_ids=held, lifetime=timedelta(hours=12)
+        subject=subject,
+        role=role,
+        tenant_id=tenant.id,
+        location_ids=held,
+        session_id=here,
+        lifetime=timedelta(hours=12),
     )
-    return Caller(name, Scope(tenant.id, held, subject, role), f"Bearer {token}")
+    return Caller(name, Scope(tenant.id, held, subject, role, session_id=here), f"Bearer {token}")

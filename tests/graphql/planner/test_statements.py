@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import make_url
 
 from lead_orchestrator.db import Timeouts
@@ -68,6 +69,30 @@ async def test_a_plan_is_compiled_once_for_all_values(world: World) -> None:
     assert len({statement for statement, _ in counting.statements}) == 3
 
 
+def _figures() -> tuple[float, float]:
+    """How many statements were written, and how many are kept."""
+    compiled = REGISTRY.get_sample_value("lead_plans_compiled_total")
+    kept = REGISTRY.get_sample_value("lead_plans_kept")
+    assert compiled is not None
+    assert kept is not None
+    return compiled, kept
+
+
+async def test_plans_are_bounded_and_measured(world: World) -> None:
+    planner = Planner(world.core, Counting(), most_plans=2)
+    fields, before = ("id", "name", "email"), _figures()[0]
+
+    async def ask(name: str) -> None:
+        await planner.answer(f"{{ leads {{ edges {{ node {{ {name} }} }} }} }}", {}, None, world.callers[0].scope)
+
+    for name in (*fields, fields[-1], fields[-2]):
+        await ask(name)
+    assert _figures() == (before + 3, 2)
+    await ask(fields[0])
+
+    assert _figures() == (before + 4, 2)
+
+
 async def test_a_limited_caller_has_plans_of_its_own(world: World) -> None:
     counting = Counting()
     planner = Planner(world.core, counting)
@@ -122,7 +147,9 @@ ARGUMENTS = {
     "chatSession": ("ChatSession", "(id: $id)"),
     "services": ("Location", "(locationId: $id)"),
     "touchSchedule": ("Location", "(locationId: $id)"),
+    "report": ("Location", '(from: "2026-03-01", to: "2026-03-31", locationIds: [$id])'),
 }
+SELECTIONS = {"report": "{ byLocation { leads } }"}
 
 
 async def _statement(world: World, root: str, scope: Scope) -> tuple[str, Sequence[Any]]:
@@ -132,6 +159,7 @@ async def _statement(world: World, root: str, scope: Scope) -> tuple[str, Sequen
     head = "query($id: ID!)" if arguments else "query"
     answered = world.core.query_type.fields[root].type  # type: ignore[union-attr]  # there is a query type
     below = "{ totalCount edges { node { __typename } } }" if "Connection" in str(answered) else "{ __typename }"
+    below = SELECTIONS.get(root, below)
     mine = world.samples.ids[kind][1]
     variables = {"id": mine} if arguments else {}
     text = f"{head} {{ {root}{arguments} {below} }}"
@@ -140,7 +168,22 @@ async def _statement(world: World, root: str, scope: Scope) -> tuple[str, Sequen
     return statement
 
 
-OURS = {"leads", "locations", "tenant", "messages", "lead", "location", "node", "nodes"}
+OURS = {
+    *(
+        "leads",
+        "locations",
+        "tenant",
+        "messages",
+        "lead",
+        "location",
+        "node",
+        "nodes",
+        "services",
+        "appointments",
+        "users",
+    ),
+    *("chatSessions", "chatSession", "report", "touchSchedule", "viewer", "mySessions"),
+}
 """Root fields that find something of the seed."""
 
 
@@ -149,9 +192,9 @@ def _with_tenant(statement: tuple[str, Sequence[Any]], scope: Scope, tenant: str
 
 
 def _is_nothing(text: str | None) -> bool:
-    """Null, an empty page, or a list of nulls."""
+    """Null, an empty page, a report of nobody, or a list of nulls."""
     read = json.loads(text) if text else None
-    return read in (None, [], [None]) or (
+    return read in (None, [], [None], {"byLocation": []}) or (
         isinstance(read, dict) and read.get("edges") == [] and read["totalCount"] == 0
     )
 

@@ -275,7 +275,7 @@ class _Writer:
                 return self.one(ODD_TEXT) if wrong else self.one(known) if known else None
             case _:
                 words = self.samples.words
-                return self.one(words.get(name) or words.get(kind) or words[""])
+                return self.one(words.get(f"{path}.{name}") or words.get(name) or words.get(kind) or words[""])
 
     def ids(self, path: str, name: str) -> Sequence[str]:
         """Those of the type that the argument names, or that the field answers with; of any type for a node."""

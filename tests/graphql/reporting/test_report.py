@@ -8,9 +8,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import event, text, update
+from sqlalchemy import text, update
 
-from lead_orchestrator.db import Engines
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -246,20 +245,3 @@ async def test_who_may_not_see_leads_gets_no_report(api: Api, ours: Franchise) -
     assert (await api.ask(None, REPORT, **variables)).codes == ["UNAUTHENTICATED"]
     assert (await api.ask(api.token(None, Role.PLATFORM_ADMIN), REPORT, **variables)).codes == ["NOT_FOUND"]
     assert (await api.ask(ours.owner, REPORT, **variables, places=["lead_1"])).codes == ["BAD_USER_INPUT"]
-
-
-async def test_the_whole_report_is_one_statement(api: Api, ours: Franchise, engines: Engines) -> None:
-    statements: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
-    query = REPORT.replace("hours { dayOfWeek }", "")
-    event.listen(engines.app.sync_engine, "before_cursor_execute", note)
-    try:
-        assert (await api.ask(ours.owner, query, **{"from": MARCH[0], "to": MARCH[1]})).ok
-    finally:
-        event.remove(engines.app.sync_engine, "before_cursor_execute", note)
-
-    assert [statement for statement in statements if "set_config" not in statement] == statements[1:]
-    assert len(statements) == 2
