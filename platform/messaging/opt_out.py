@@ -65,22 +65,22 @@ def _keyword(words: str) -> Reading | None:
 
 
 def _likely(own: str, words: str) -> Reading | None:
-    if any(_only_asks_to_stop(_corrected(clause)) for clause in (words, *clauses(own))):
-        return Reading(Intent.LIKELY_STOP, "The text has little but a word for opting out")
     rest = vocabulary().harmless.sub("_", words)
+    clauses_left = [clause for part in clauses(own) if (clause := _corrected(part)) in rest]
+    if any(_tells_us_to_stop(part) for part in (rest, *clauses_left)):
+        return Reading(Intent.LIKELY_STOP, "The text has a word for opting out as a command")
     for why, pattern in vocabulary().phrases:
-        if pattern.search(rest):
+        if any(pattern.search(part) for part in (rest, *clauses_left)):
             return Reading(Intent.LIKELY_STOP, f"The text {why}")
     return None
 
 
-def _only_asks_to_stop(clause: str) -> bool:
+def _tells_us_to_stop(clause: str) -> bool:
+    """Whether the clause is a command to stop, or has little but a word for it."""
+    if vocabulary().command.match(clause):
+        return True
     telling = [word for word in clause.split() if word not in vocabulary().fillers]
-    return (
-        bool(telling)
-        and all(word in vocabulary().nearly for word in telling)
-        and not vocabulary().harmless.search(clause)
-    )
+    return bool(telling) and all(word in vocabulary().nearly for word in telling)
 
 
 def _signs(own: str) -> Reading:

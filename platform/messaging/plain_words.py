@@ -19,6 +19,7 @@ _LOOKALIKES = str.maketrans(
     }
 )
 _APOSTROPHE = re.compile("(?<=[a-z])['`\u2018\u2019\u00b4](?=[a-z])")
+_NUMBER_SIGN = re.compile(r"(?<=\s)#(?![\w#])")
 _BETWEEN_CLAUSES = re.compile("[.!?;,:()\n\u2026\u00a1\u00bf]+|\\s[-\u2013\u2014]+\\s")
 _REACTION = re.compile(
     r"(?:liked|loved|laughed at|emphasi[sz]ed|questioned|disliked|reacted \S+ to|removed an? [\w ]+ from|le (?:gust|encant|dio risa)\S*"
@@ -48,7 +49,7 @@ def plain(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_LOOKALIKES)
     decomposed = unicodedata.normalize("NFD", folded)
     kept = "".join(mark for mark in decomposed if unicodedata.category(mark) not in {"Mn", "Me", "Cf"})
-    return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _APOSTROPHE.sub("", kept)).split())
+    return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _NUMBER_SIGN.sub("number", _APOSTROPHE.sub("", kept))).split())
 
 
 def clauses(text: str) -> list[str]:
