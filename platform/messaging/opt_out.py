@@ -7,7 +7,7 @@ is 47 CFR 64.1200(a)(10): any reasonable means, not only keywords.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lead_orchestrator.messaging.opt_out_words import vocabulary
@@ -31,11 +31,14 @@ class Reading:
     """What a text asks for, and why we think so (without its words: it may be logged and shown).
 
     `soft`: a START that is a mere yes; it restores only a person who opted out before and else is an ordinary answer.
+    `everywhere`: an opt-out that means every channel, not only the one it came by. `language` is `en` or `es`, to answer in.
     """
 
     intent: Intent
     why: str
     soft: bool = False
+    everywhere: bool = False
+    language: str = "en"
 
     @property
     def stops(self) -> bool:
@@ -46,10 +49,13 @@ class Reading:
 def classify(text: str) -> Reading:
     """What `text`, an incoming message of any channel, asks for."""
     own = own_words(text)
-    words = _corrected(plain(own))
-    if not words:
-        return _signs(own)
-    return _keyword(plain(own)) or _likely(own, words) or Reading(Intent.NONE, "Does not ask us to stop")
+    bare = plain(own)
+    words = _corrected(bare)
+    reading = _keyword(bare) or _likely(own, words) if words else _signs(own)
+    reading = reading or Reading(Intent.NONE, "Does not ask us to stop")
+    everywhere = reading.stops and vocabulary().everywhere.search(words) is not None
+    language = "es" if vocabulary().spanish.intersection(bare.split()) else "en"
+    return replace(reading, everywhere=everywhere, language=language)
 
 
 def _keyword(words: str) -> Reading | None:

@@ -25,8 +25,10 @@ class Vocabulary:
     help: frozenset[str]
     own: frozenset[str]
     signs: frozenset[str]
+    spanish: frozenset[str]
     slips: Mapping[str, int]
     command: re.Pattern[str]
+    everywhere: re.Pattern[str]
     harmless: re.Pattern[str]
     phrases: Sequence[tuple[str, re.Pattern[str]]]
 
@@ -40,6 +42,7 @@ def vocabulary() -> Vocabulary:
         **{name: frozenset(_entries(listed)) for name, listed in raw["words"].items()},
         slips=raw["slips"],
         command=re.compile(f"{raw['commands']['begins']}(?!{raw['commands']['goes_on']})"),
+        everywhere=_compiled(raw["everywhere"]["patterns"], groups),
         harmless=_compiled(raw["harmless"]["patterns"], groups),
         phrases=[(phrase["why"], _compiled(phrase["patterns"], groups)) for phrase in raw["phrases"]],
     )

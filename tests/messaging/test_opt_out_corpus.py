@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import time
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_a_labelled_sentence_is_read_as_its_label_says(sentence: Sentence) -> No
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_every_clear_opt_out_is_recognised_and_the_figures_are_printed(
-    language: str, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
+    language: str, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sentences = [sentence for sentence in CORPUS if sentence.language == language]
     stopped = [sentence for sentence in sentences if classify(sentence.text).stops]
