@@ -83,7 +83,7 @@ def test_every_clear_opt_out_is_recognised_and_the_figures_are_printed(
     assert precision >= 0.98
 
 
-VARIANTS = {
+VARIANTS: dict[str, Callable[[str], str]] = {
     "upper case": str.upper,
     "lower case": str.lower,
     "title case": str.title,
