@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lead_orchestrator.messaging.opt_out_words import vocabulary
-from lead_orchestrator.messaging.plain_words import clauses, own_words, plain, slips
+from lead_orchestrator.messaging.plain_words import clauses, own_words, plain, sentences, slips
 
 __all__ = ["Intent", "Reading", "classify"]
 
@@ -51,7 +51,7 @@ def classify(text: str) -> Reading:
     own = own_words(text)
     bare = plain(own)
     words = _corrected(bare)
-    reading = _keyword(bare) or _likely(own, words) if words else _signs(own)
+    reading = _keyword(bare) or _likely(own) if words else _signs(own)
     reading = reading or Reading(Intent.NONE, "Does not ask us to stop")
     everywhere = reading.stops and vocabulary().everywhere.search(words) is not None
     language = "es" if vocabulary().spanish.intersection(bare.split()) else "en"
@@ -70,15 +70,20 @@ def _keyword(words: str) -> Reading | None:
     return None
 
 
-def _likely(own: str, words: str) -> Reading | None:
-    rest = vocabulary().harmless.sub("_", words)
-    clauses_left = [clause for part in clauses(own) if (clause := _corrected(part)) in rest]
-    if any(_tells_us_to_stop(part) for part in (rest, *clauses_left)):
+def _likely(own: str) -> Reading | None:
+    parts = [part for sentence in sentences(own) for part in _parts(sentence)]
+    if any(_tells_us_to_stop(part) for part in parts):
         return Reading(Intent.LIKELY_STOP, "The text has a word for opting out as a command")
     for why, pattern in vocabulary().phrases:
-        if any(pattern.search(part) for part in (rest, *clauses_left)):
+        if any(pattern.search(part) for part in parts):
             return Reading(Intent.LIKELY_STOP, f"The text {why}")
     return None
+
+
+def _parts(sentence: str) -> list[str]:
+    """The sentence and its clauses in plain words, without what only looks like an opt-out."""
+    rest = vocabulary().harmless.sub("_", _corrected(plain(sentence)))
+    return [rest, *(clause for part in clauses(sentence) if (clause := _corrected(part)) in rest)]
 
 
 def _tells_us_to_stop(clause: str) -> bool:
