@@ -14,15 +14,22 @@ from lead_orchestrator.sandbox.clock import SandboxClock
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.control import ControlApi
 from lead_orchestrator.sandbox.courier import Courier
+from lead_orchestrator.sandbox.customers import CustomersApi
 from lead_orchestrator.sandbox.pages import Pages
 from lead_orchestrator.sandbox.sendgrid import SendGridApi
 from lead_orchestrator.sandbox.shopmonkey import ShopMonkeyApi
 from lead_orchestrator.sandbox.twilio import TwilioApi
+from lead_orchestrator.sandbox.whatsapp import WhatsAppApi
 from lead_orchestrator.sandbox.world import World
 
 __all__ = ["create_sandbox"]
 
-SERVICES = (("/shopmonkey", ShopMonkeyApi), ("/twilio", TwilioApi), ("/sendgrid", SendGridApi))
+SERVICES = (
+    ("/shopmonkey", ShopMonkeyApi),
+    ("/twilio", TwilioApi),
+    ("/sendgrid", SendGridApi),
+    ("/whatsapp", WhatsAppApi),
+)
 
 
 def create_sandbox(world: World, *, clock: SandboxClock | None = None) -> Starlette:
@@ -38,7 +45,7 @@ def create_sandbox(world: World, *, clock: SandboxClock | None = None) -> Starle
 
     services = [(prefix, service(sandbox).routes()) for prefix, service in SERVICES]
     routes: list[BaseRoute] = [Mount(prefix, routes=routes) for prefix, routes in services]
-    routes += ControlApi(sandbox).routes() + Pages(sandbox).routes()
+    routes += ControlApi(sandbox).routes() + CustomersApi(sandbox).routes() + Pages(sandbox).routes()
     routes += [route for _, own in services for route in own]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_allowed})
     app.state.sandbox = sandbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,10 @@ class Sandbox:
         """Record a message, with the application's time if there is a clock."""
         message.app_time = await self.app_time()
         self.world.add_message(message)
+
+    async def moment(self) -> datetime:
+        """The application's time, or the real one if there is no clock."""
+        return await self.app_time() or datetime.now(UTC)
 
     async def app_time(self) -> datetime | None:
         if self.clock is None:

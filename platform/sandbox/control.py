@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
@@ -13,16 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.sandbox.callbacks import callbacks_json, change_callbacks
 from lead_orchestrator.sandbox.clock import SandboxClock
-from lead_orchestrator.sandbox.context import Sandbox, is_web_address, json_object
-from lead_orchestrator.sandbox.courier import Delivery
+from lead_orchestrator.sandbox.context import Sandbox, json_object
 from lead_orchestrator.sandbox.faults import FAULT_KINDS, Fault
+from lead_orchestrator.sandbox.messages import message_json
 from lead_orchestrator.sandbox.quotes import place_quote, read_quote
 from lead_orchestrator.sandbox.shopmonkey_rows import change_order, check_columns, remove_order, tell_webhooks
-from lead_orchestrator.sandbox.twilio import receive_text
-from lead_orchestrator.sandbox.world import Company, Message, Quirks, Row, Timing
+from lead_orchestrator.sandbox.world import Company, Quirks, Row, Timing
 
-__all__ = ["ControlApi", "message_json", "unsubscribe_address"]
+__all__ = ["ControlApi"]
 
 Settings = TypeVar("Settings", Quirks, Timing)
 MAX_WIND_SECONDS = 400 * 86_400.0
@@ -51,12 +50,8 @@ class ControlApi:
             _route("/orders/{id}", self._change_order, "PATCH"),
             _route("/orders/{id}", self._remove_order, "DELETE"),
             _route("/messages", self._messages, "GET"),
-            _route("/phones", self._phones, "GET"),
-            _route("/phones/{number}/texts", self._text, "POST"),
-            _route("/phones/{number}/optout", self._opt_out, "POST"),
-            _route("/phones/{number}/optin", self._opt_in, "POST"),
-            _route("/phones/{number}/undeliverable", self._undeliverable, "POST"),
-            _route("/mails/{id}/unsubscribe", self._unsubscribe, "POST"),
+            _route("/callbacks", self._callbacks, "GET"),
+            _route("/callbacks", self._change_callbacks, "POST"),
             _route("/log", self._log, "GET"),
             _route("/faults.json", self._list_faults, "GET"),
             _route("/faults", self._add_fault, "POST"),
@@ -113,8 +108,8 @@ class ControlApi:
     async def _messages(self, request: Request) -> Response:
         query = request.query_params
         channel, direction = query.get("channel", "").upper(), query.get("direction", "outbound").lower()
-        if channel not in ("", "SMS", "EMAIL") or direction not in ("outbound", "inbound", "all"):
-            raise BadInputError("channel is SMS or EMAIL; direction is outbound, inbound or all")
+        if channel not in ("", "SMS", "EMAIL", "WHATSAPP") or direction not in ("outbound", "inbound", "all"):
+            raise BadInputError("channel is SMS, EMAIL or WHATSAPP; direction is outbound, inbound or all")
         since = _whole(query.get("since"), "since")
         known = self._world.messages
         if "to" in query:
@@ -123,79 +118,19 @@ class ControlApi:
             message_json(message)
             for message in known
             if message.accepted_at >= since
+            and not message.automatic
             and channel in ("", message.channel)
             and direction in ("all", message.direction)
             and query.get("company") in (None, message.company)
         ]
         return JSONResponse({"messages": found, "count": len(found)})
 
-    async def _phones(self, _: Request) -> Response:
-        return JSONResponse({"phones": [self._phone(key) for key in sorted(self._customer_keys())]})
+    async def _callbacks(self, _: Request) -> Response:
+        return JSONResponse(callbacks_json(self._sandbox))
 
-    def _customer_keys(self) -> set[str]:
-        keys = set(self._world.messages_by_customer)
-        for _, customer in self._world.customers():
-            keys |= {number["number"] for number in customer["phoneNumbers"]}
-            keys |= {email["email"] for email in customer["emails"]}
-        return keys
-
-    def _phone(self, key: str) -> dict[str, Any]:
-        messages = self._world.messages_by_customer.get(key, [])
-        inbound = sum(message.direction == "inbound" for message in messages)
-        return {
-            "address": key,
-            "channel": "EMAIL" if "@" in key else "SMS",
-            "received": len(messages) - inbound,
-            "sent": inbound,
-            "optedOut": any(customer == key for _, customer in self._world.opted_out),
-        }
-
-    async def _text(self, request: Request) -> Response:
-        data = await json_object(request)
-        number, body = data.get("to"), data.get("body")
-        if not isinstance(number, str) or not isinstance(body, str):
-            raise BadInputError("send {to: one of our numbers, body: the text}")
-        customer = request.path_params["number"]
-        message = await receive_text(self._sandbox, customer=customer, number=number, body=body)
-        return JSONResponse(message_json(message), 202)
-
-    async def _opt_out(self, request: Request) -> Response:
-        self._world.opt_out(request.path_params["number"], (await json_object(request)).get("from"))
-        return JSONResponse(self._phone(request.path_params["number"]))
-
-    async def _opt_in(self, request: Request) -> Response:
-        self._world.opt_in(request.path_params["number"])
-        return JSONResponse(self._phone(request.path_params["number"]))
-
-    async def _undeliverable(self, request: Request) -> Response:
-        code, key = (await json_object(request)).get("errorCode", 30003), request.path_params["number"]
-        if code is None:
-            self._world.undeliverable.pop(key, None)
-        elif isinstance(code, int) and code > 0:
-            self._world.undeliverable[key] = code
-        else:
-            raise BadInputError(f"errorCode is {code!r}: use a number such as 30003, or null to deliver again")
-        return JSONResponse({"address": key, "errorCode": code})
-
-    async def _unsubscribe(self, request: Request) -> Response:
-        """What a mail program does when its reader presses unsubscribe (RFC 8058)."""
-        mail = self._world.messages_by_id.get(request.path_params["id"])
-        address = unsubscribe_address(mail) if mail else None
-        if mail is None or address is None:
-            raise NotFoundError(f"there is no mail {request.path_params['id']!r} with a one-click List-Unsubscribe")
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        body, outcomes = b"List-Unsubscribe=One-Click", list[str]()
-        await self._sandbox.courier.carry(
-            Delivery(
-                channel="unsubscribe",
-                subject=f"unsubscribe {mail.id}",
-                url=address,
-                body=body,
-                headers=lambda _attempt: headers,
-                done=lambda _delivered, outcome: outcomes.append(outcome),
-            )
-        )
-        return JSONResponse({"url": address, "outcome": outcomes[0]})
+    async def _change_callbacks(self, request: Request) -> Response:
+        await change_callbacks(self._sandbox, await json_object(request))
+        return await self._callbacks(request)
 
     async def _log(self, request: Request) -> Response:
         start = _whole(request.query_params.get("after"), "after")
@@ -259,41 +194,6 @@ class ControlApi:
         if self._sandbox.clock is None:
             raise NoClockError("this sandbox runs without the application's clock, so time cannot be moved")
         return self._sandbox.clock
-
-
-def unsubscribe_address(mail: Message) -> str | None:
-    """Where a one-click unsubscribe of this mail is posted."""
-    headers = {name.lower(): value for name, value in mail.headers.items()}
-    found = re.search(r"<(https?://[^>\s]+)>", headers.get("list-unsubscribe", ""))
-    return found[1] if found and "list-unsubscribe-post" in headers and is_web_address(found[1]) else None
-
-
-def message_json(message: Message) -> dict[str, Any]:
-    """A message as GET /messages shows it; `acceptedAt` is in unix milliseconds of real time."""
-    step = message.step()
-    return {
-        "id": message.id,
-        "providerId": message.id,
-        "channel": message.channel,
-        "direction": message.direction,
-        "account": message.account,
-        "company": message.company,
-        "to": message.to,
-        "from": message.sender,
-        "fromName": message.sender_name,
-        "replyTo": message.reply_to,
-        "subject": message.subject,
-        "body": message.body,
-        "text": message.body,
-        "html": message.html,
-        "headers": message.headers,
-        "customArgs": message.custom_args,
-        "statusCallback": message.status_callback,
-        "status": step.status,
-        "errorCode": step.error_code,
-        "acceptedAt": message.accepted_at,
-        "appTime": message.app_time.isoformat() if message.app_time else None,
-    }
 
 
 def _clock_json(app_now: datetime) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import httpx
 from lead_orchestrator.sandbox.world import World
 
 __all__ = ["Courier", "Delivery"]
+
+MOST_GATHERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Courier:
     def __init__(self, world: World) -> None:
         self._world = world
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gathered: dict[Hashable, list[Any]] = {}
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Courier:
@@ -62,6 +65,31 @@ class Courier:
     def send(self, delivery: Delivery) -> None:
         """Deliver in the background."""
         self.spawn(self.carry(delivery))
+
+    def gather(self, key: Hashable, item: Any, deliver: Callable[[list[Any]], Delivery]) -> None:
+        """Deliver `item` soon, with the others of `key` that came in the meantime; batches arrive one after the other."""
+        if key in self._gathered:
+            self._gathered[key].append(item)
+        else:
+            self._gathered[key] = [item]
+            self.spawn(self._carry_gathered(key, deliver))
+
+    async def _carry_gathered(self, key: Hashable, deliver: Callable[[list[Any]], Delivery]) -> None:
+        while True:
+            await asyncio.sleep(self._world.timing.batch)
+            items, self._gathered[key] = self._gathered[key][:MOST_GATHERED], self._gathered[key][MOST_GATHERED:]
+            if not items:
+                del self._gathered[key]
+                return
+            await self.carry(deliver(items))
+
+    async def get(self, url: str, params: dict[str, str]) -> tuple[int | None, str]:
+        """The status and the text of what is at `url`; without a status, why there is none."""
+        try:
+            response = await self._http().get(url, params=params)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            return None, type(error).__name__
+        return response.status_code, response.text
 
     async def carry(self, delivery: Delivery) -> None:
         """Deliver, and come back when it has arrived, was given up or was set aside by a fault to arrive later.
@@ -98,13 +126,16 @@ class Courier:
             await asyncio.sleep(pauses[min(attempt, len(pauses)) - 1] if pauses else 0)
 
     async def _post(self, delivery: Delivery, attempt: int) -> tuple[bool, str]:
-        if self._client is None:
-            raise RuntimeError("the sandbox is not running: its lifespan has not started")
         try:
-            response = await self._client.post(delivery.url, content=delivery.body, headers=delivery.headers(attempt))
+            response = await self._http().post(delivery.url, content=delivery.body, headers=delivery.headers(attempt))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: a host that is no name
             return False, type(error).__name__
         return response.is_success, str(response.status_code)
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            raise RuntimeError("the sandbox is not running: its lifespan has not started")
+        return self._client
 
     def _tell(self, delivery: Delivery, attempt: int, *, delivered: bool, outcome: str) -> None:
         self._world.tell(

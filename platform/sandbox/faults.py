@@ -21,26 +21,32 @@ __all__ = ["DROP_EXTENSION", "FAULT_KINDS", "DroppedReply", "Fault", "FaultRepli
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _DELIVERY = ("lose", "duplicate", "shuffle", "late")
+_CALL = ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay")
 FAULT_KINDS: dict[str, tuple[str, ...]] = {
     "shopmonkey": ("waf_403", "bad_credentials", "error_429", "error_500", "drop", "delay"),
-    "twilio": ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay"),
-    "sendgrid": ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay"),
+    "twilio": _CALL,
+    "sendgrid": _CALL,
+    "whatsapp": (*_CALL, "pair_limit", "refuse_later"),
+    "carrier": ("filter", "unreachable", "slow"),
     "webhook": _DELIVERY,
     "twilio_callback": _DELIVERY,
+    "twilio_inbound": _DELIVERY,
     "sendgrid_event": _DELIVERY,
+    "sendgrid_inbound": _DELIVERY,
+    "whatsapp_webhook": _DELIVERY,
 }
 DROP_EXTENSION = "sandbox.drop"
 MAX_NUMBER = 1_000_000
 DELIVERY_SECONDS = {"late": 2.0, "shuffle": 0.5}
-_REFUSALS = ("waf_403", "bad_credentials", "error_429", "error_500")
+_REFUSALS = ("waf_403", "bad_credentials", "error_429", "error_500", "pair_limit")
 _numbers = itertools.count(1)
 
 
 @dataclass
 class Fault:
     """One fault. It strikes with `probability`, `count` times (None: until removed), only where `match` is part of
-    "METHOD /path" (of a delivery: its URL). `seconds`: of a delay, a lateness, a shuffle's span or a Retry-After;
-    `when`: a delay before or after the request is accepted; `copies`: of a duplicate."""
+    "METHOD /path" (of a delivery: its URL; of a carrier: "number text"). `seconds`: of a delay, a lateness, a shuffle's
+    span, a carrier's queue or a Retry-After; `when`: a delay before or after the request is accepted; `copies`: of a duplicate."""
 
     service: str
     kind: str

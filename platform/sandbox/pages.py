@@ -17,8 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.sandbox.context import Sandbox
-from lead_orchestrator.sandbox.control import unsubscribe_address
 from lead_orchestrator.sandbox.faults import FAULT_KINDS
+from lead_orchestrator.sandbox.messages import unsubscribe_address
 from lead_orchestrator.sandbox.quotes import place_quote, read_quote
 from lead_orchestrator.sandbox.world import Message, World
 

@@ -10,7 +10,7 @@ from typing import Any
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.shopmonkey_rows import check_columns, new_customer, new_order, new_vehicle, tell_webhooks
-from lead_orchestrator.sandbox.twilio import E164
+from lead_orchestrator.sandbox.twilio_resources import E164
 from lead_orchestrator.sandbox.world import Company, Row, unix_ms
 
 __all__ = ["WEBSITE_LEADS_STATUS_ID", "Quote", "QuotePlaced", "place_quote", "read_quote"]

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 
 from lead_orchestrator.sandbox.quotes import WEBSITE_LEADS_STATUS_ID
 from lead_orchestrator.sandbox.shopmonkey import register_webhook
-from lead_orchestrator.sandbox.world import Company, Row, SendGridAccount, TwilioAccount, TwilioNumber, World
+from lead_orchestrator.sandbox.world import (
+    Company,
+    Row,
+    SendGridAccount,
+    TwilioAccount,
+    TwilioNumber,
+    WhatsAppNumber,
+    WhatsAppTemplate,
+    World,
+)
 
 __all__ = [
     "CLEAR_VIEW",
     "DEMO_FRANCHISES",
     "LOS_ANGELES_LOCATION_ID",
     "SUN_SHADE",
+    "WHATSAPP_TEMPLATES",
     "DemoFranchise",
     "DemoLocation",
     "demo_world",
@@ -48,6 +58,10 @@ class DemoFranchise:
     sendgrid_api_key: str
     sender_domain: str
     from_email: str
+    inbound_domain: str
+    whatsapp_number_id: str
+    whatsapp_number: str
+    whatsapp_token: str
 
 
 SUN_SHADE = DemoFranchise(
@@ -66,6 +80,10 @@ SUN_SHADE = DemoFranchise(
     sendgrid_api_key="SG.demo-1",
     sender_domain="sunshade.example.com",
     from_email="quotes@sunshade.example.com",
+    inbound_domain="reply.sunshade.example.com",
+    whatsapp_number_id="106540352242001",
+    whatsapp_number="+13105550140",
+    whatsapp_token="demo-whatsapp-token-1",  # noqa: S106  # a sample
 )
 CLEAR_VIEW = DemoFranchise(
     company_id="65fb14d76ee665db4d8d2c00",
@@ -82,9 +100,19 @@ CLEAR_VIEW = DemoFranchise(
     sendgrid_api_key="SG.demo-2",
     sender_domain="clearview.example.com",
     from_email="quotes@clearview.example.com",
+    inbound_domain="reply.clearview.example.com",
+    whatsapp_number_id="106540352242002",
+    whatsapp_number="+13125550140",
+    whatsapp_token="demo-whatsapp-token-2",  # noqa: S106  # a sample
 )
 DEMO_FRANCHISES = (SUN_SHADE, CLEAR_VIEW)
 
+WHATSAPP_TEMPLATES = (
+    WhatsAppTemplate("quote_ready", "en_US", "Hi {{1}}, this is {{2}}. Your quote is ready. Shall we talk about it?"),
+    WhatsAppTemplate("quote_ready", "es", "Hola {{1}}, somos {{2}}. Su presupuesto está listo. ¿Hablamos?"),
+    WhatsAppTemplate("still_interested", "en_US", "Hi {{1}}, are you still interested in window tint?", "MARKETING"),
+    WhatsAppTemplate("appointment_reminder", "en_US", "Reminder: {{1}} expects you on {{2}}."),
+)
 CATALOG_CENTS = {
     "Ultimate Full Vehicle Ceramic Tint": 60000,
     "Supreme Full Vehicle Ceramic Tint": 45000,
@@ -141,6 +169,14 @@ def _add_franchise(world: World, franchise: DemoFranchise, product_url: str | No
     world.twilio_accounts[account.sid] = account
     world.sendgrid_accounts[franchise.sendgrid_api_key] = SendGridAccount(
         franchise.sendgrid_api_key, franchise.name, franchise.name, (franchise.sender_domain,)
+    )
+    world.whatsapp_numbers[franchise.whatsapp_number_id] = WhatsAppNumber(
+        franchise.whatsapp_number_id,
+        franchise.whatsapp_number,
+        franchise.whatsapp_token,
+        franchise.name,
+        business_id=f"9{franchise.whatsapp_number_id[1:]}",
+        templates=list(WHATSAPP_TEMPLATES),
     )
     if product_url:
         url = f"{product_url}/webhooks/shopmonkey/order"

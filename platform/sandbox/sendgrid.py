@@ -1,10 +1,7 @@
-"""SendGrid's v3 mail send and its event webhook."""
+"""SendGrid's v3 mail send, and the settings of its webhooks."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -16,34 +13,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lead_orchestrator.errors import BadInputError
-from lead_orchestrator.sandbox.context import Sandbox, json_object
-from lead_orchestrator.sandbox.courier import Delivery
+from lead_orchestrator.sandbox.context import Sandbox, is_web_address, json_object
 from lead_orchestrator.sandbox.faults import FaultReplies, guarded
-from lead_orchestrator.sandbox.signatures import sendgrid_public_key, sign_sendgrid_events
+from lead_orchestrator.sandbox.sendgrid_checks import SendGridError, check_mail, too_many, unauthorized
+from lead_orchestrator.sandbox.sendgrid_events import report
+from lead_orchestrator.sandbox.signatures import sendgrid_public_key
 from lead_orchestrator.sandbox.world import Message, SendGridAccount, StatusStep
 
 __all__ = ["SendGridApi"]
 
 PREFIX = "/v3"
-EVENT_ATTEMPTS = 3
-MAX_RECIPIENTS = 1000
-MAX_CUSTOM_ARGS = 10_000
 
 Handler = Callable[[Request, SendGridAccount], Awaitable[Response]]
-
-
-class SendGridError(Exception):
-    """An answer in SendGrid's error shape."""
-
-    def __init__(
-        self, status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.field, self.headers = status, message, field, headers
-
-    def response(self) -> JSONResponse:
-        errors = [{"message": self.message, "field": self.field, "help": None}]
-        return JSONResponse({"errors": errors}, self.status, headers=self.headers)
 
 
 class SendGridApi:
@@ -55,8 +36,8 @@ class SendGridApi:
         self._replies = FaultReplies(
             "sendgrid",
             {
-                "bad_credentials": lambda _: _unauthorized().response(),
-                "error_429": lambda fault: _too_many(fault.seconds).response(),
+                "bad_credentials": lambda _: unauthorized().response(),
+                "error_429": lambda fault: too_many(fault.seconds).response(),
                 "error_500": lambda _: SendGridError(500, "Internal server error").response(),
             },
             accepts=lambda _, response: response.status_code == HTTPStatus.ACCEPTED,
@@ -70,6 +51,9 @@ class SendGridApi:
             self._route(settings, self._change_event_settings, "PATCH"),
             self._route(f"{settings}/signed", self._signature, "GET"),
             self._route(f"{settings}/signed", self._change_signature, "PATCH"),
+            self._route("/user/webhooks/parse/settings", self._parse_settings, "GET"),
+            self._route("/user/webhooks/parse/settings", self._add_parse_setting, "POST"),
+            self._route("/user/webhooks/parse/settings/{hostname}", self._remove_parse_setting, "DELETE"),
         ]
 
     def _route(self, path: str, handler: Handler, method: str) -> Route:
@@ -87,12 +71,12 @@ class SendGridApi:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         account = self._world.sendgrid_accounts.get(key) if scheme.lower() == "bearer" else None
         if account is None:
-            raise _unauthorized()
+            raise unauthorized()
         return account
 
     async def _send(self, request: Request, account: SendGridAccount) -> Response:
         mail = await json_object(request)
-        _check_mail(mail)
+        check_mail(mail)
         sender = mail["from"]["email"]
         if sender.rpartition("@")[2].lower() not in account.domains:
             text = "The from address does not match a verified Sender Identity."
@@ -102,8 +86,7 @@ class SendGridApi:
             return Response(status_code=200)
         for message in self._messages(account, mail, message_id):
             await self._sandbox.accept(message)
-            if account.event_url:
-                self._sandbox.courier.spawn(self._report(account, message, message_id))
+            self._sandbox.courier.spawn(report(self._sandbox, account, message))
         return Response(status_code=202, headers={"X-Message-Id": message_id})
 
     def _messages(self, account: SendGridAccount, mail: dict[str, Any], message_id: str) -> list[Message]:
@@ -127,7 +110,11 @@ class SendGridApi:
     ) -> Message:
         now, timing = time.time(), self._world.timing
         code = self._world.undeliverable.get(to)
-        end = StatusStep("bounce" if code else "delivered", now + timing.mail_delivered, code)
+        steps = [StatusStep("accepted", now), StatusStep("processed", now + timing.mail_processed)]
+        if to in account.suppressed:
+            steps[1] = StatusStep("dropped", now + timing.mail_processed)
+        else:
+            steps.append(StatusStep("bounce" if code else "delivered", now + timing.mail_delivered, code))
         return Message(
             id="",
             channel="EMAIL",
@@ -144,14 +131,8 @@ class SendGridApi:
             html=contents.get("text/html"),
             headers={**(mail.get("headers") or {}), **(personalization.get("headers") or {})},
             custom_args={**(mail.get("custom_args") or {}), **(personalization.get("custom_args") or {})},
-            steps=[StatusStep("accepted", now), StatusStep("processed", now + timing.mail_processed), end],
+            steps=steps,
         )
-
-    async def _report(self, account: SendGridAccount, message: Message, message_id: str) -> None:
-        for step in message.steps[1:]:
-            await asyncio.sleep(max(0.0, step.at - time.time()))
-            event = _event(message, message_id, step)
-            await self._sandbox.courier.carry(_event_delivery(account, message, event))
 
     async def _event_settings(self, _: Request, account: SendGridAccount) -> Response:
         return JSONResponse({"enabled": account.event_url is not None, "url": account.event_url or ""})
@@ -171,120 +152,22 @@ class SendGridApi:
         account.sign_events = bool((await json_object(request)).get("enabled"))
         return await self._signature(request, account)
 
+    async def _parse_settings(self, _: Request, account: SendGridAccount) -> Response:
+        return JSONResponse({"result": [_parse_setting(host, url) for host, url in account.inbound.items()]})
 
-def _check_mail(mail: dict[str, Any]) -> None:
-    personalizations = mail.get("personalizations")
-    if not isinstance(personalizations, list) or not personalizations:
-        text = "The personalizations field is required and must have at least one personalization."
-        raise SendGridError(400, text, "personalizations")
-    for number, personalization in enumerate(personalizations):
-        _check_personalization(personalization, f"personalizations.{number}")
-    _check_address(mail.get("from"), "from")
-    _check_strings(mail, "", ("headers", "custom_args"))
-    for name in ("mail_settings", "tracking_settings"):
-        if not isinstance(mail.get(name) or {}, dict):
-            raise SendGridError(400, f"The {name} must be an object.", name)
-    if mail.get("reply_to") is not None:
-        _check_address(mail["reply_to"], "reply_to")
-    subjects = [item.get("subject") or mail.get("subject") for item in personalizations]
-    if not all(isinstance(subject, str) and subject for subject in subjects):
-        raise SendGridError(400, "The subject is required.", "subject")
-    if not mail.get("template_id"):
-        _check_content(mail.get("content"))
+    async def _add_parse_setting(self, request: Request, account: SendGridAccount) -> Response:
+        data = await json_object(request)
+        host, url = data.get("hostname"), data.get("url")
+        if not isinstance(host, str) or not host or not is_web_address(url):
+            raise SendGridError(400, "hostname and url are required", "hostname" if not host else "url")
+        account.inbound[host.lower()] = str(url)
+        return JSONResponse(_parse_setting(host.lower(), str(url)), 201)
+
+    async def _remove_parse_setting(self, request: Request, account: SendGridAccount) -> Response:
+        if account.inbound.pop(request.path_params["hostname"].lower(), None) is None:
+            raise SendGridError(404, "hostname not found", "hostname")
+        return Response(status_code=204)
 
 
-def _check_personalization(personalization: Any, path: str) -> None:
-    recipients = personalization.get("to") if isinstance(personalization, dict) else None
-    if not isinstance(recipients, list) or not recipients:
-        raise SendGridError(400, "The to array is required and must have at least one email object.", f"{path}.to")
-    if len(recipients) > MAX_RECIPIENTS:
-        raise SendGridError(400, "The to array may have at most 1000 email objects.", f"{path}.to")
-    for name in ("to", "cc", "bcc"):
-        people = personalization.get(name) or []
-        if not isinstance(people, list):
-            raise SendGridError(400, f"The {name} must be an array.", f"{path}.{name}")
-        for number, person in enumerate(people):
-            _check_address(person, f"{path}.{name}.{number}")
-    _check_strings(personalization, f"{path}.", ("headers", "custom_args"))
-
-
-def _check_strings(holder: dict[str, Any], path: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        values = holder.get(name) or {}
-        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-            raise SendGridError(400, f"The {name} must be an object of strings.", path + name)
-        if name == "custom_args" and len(json.dumps(values)) > MAX_CUSTOM_ARGS:
-            raise SendGridError(400, "The custom_args may be at most 10000 bytes.", path + name)
-
-
-def _check_address(person: Any, path: str) -> None:
-    email = person.get("email") if isinstance(person, dict) else None
-    if not isinstance(email, str) or not all(email.partition("@")) or any(letter.isspace() for letter in email):
-        raise SendGridError(400, "Does not contain a valid address.", f"{path}.email")
-
-
-def _check_content(content: Any) -> None:
-    if not isinstance(content, list) or not content:
-        raise SendGridError(
-            400, "Unless a valid template_id is provided, the content parameter is required.", "content"
-        )
-    for number, part in enumerate(content):
-        if (
-            not isinstance(part, dict)
-            or not isinstance(part.get("type"), str)
-            or not isinstance(part.get("value"), str)
-            or not part["value"]
-        ):
-            raise SendGridError(
-                400, "The content value must be a string at least one character in length.", f"content.{number}.value"
-            )
-    types = [part["type"] for part in content]
-    if "text/plain" in types[1:]:
-        raise SendGridError(400, "If present, text/plain must be the first content object.", "content")
-
-
-def _event(message: Message, message_id: str, step: StatusStep) -> dict[str, Any]:
-    event: dict[str, Any] = {
-        **message.custom_args,
-        "email": message.to,
-        "timestamp": int(step.at),
-        "event": step.status,
-        "sg_event_id": secrets.token_urlsafe(16),
-        "sg_message_id": f"{message_id}.recvd-sandbox-1.0",
-        "smtp-id": f"<{message_id}@sandbox.example.com>",
-    }
-    if step.status == "delivered":
-        event["response"] = "250 OK"
-    if step.status == "bounce":
-        event |= {"type": "bounce", "status": "5.1.1", "reason": f"{step.error_code} mailbox unavailable"}
-    return event
-
-
-def _event_delivery(account: SendGridAccount, message: Message, event: dict[str, Any]) -> Delivery:
-    body = json.dumps([event]).encode()
-
-    def headers(_: int) -> dict[str, str]:
-        common = {"Content-Type": "application/json", "User-Agent": "SendGrid Event API"}
-        if not account.sign_events:
-            return common
-        now = str(int(time.time()))
-        signature = sign_sendgrid_events(account.signing_key, now, body)
-        prefix = "X-Twilio-Email-Event-Webhook"
-        return {**common, f"{prefix}-Signature": signature, f"{prefix}-Timestamp": now}
-
-    subject = f"{event['event']} {message.id}"
-    return Delivery("sendgrid_event", subject, account.event_url or "", body, headers, EVENT_ATTEMPTS)
-
-
-def _unauthorized() -> SendGridError:
-    return SendGridError(401, "The provided authorization grant is invalid, expired, or revoked")
-
-
-def _too_many(seconds: float) -> SendGridError:
-    wait = math.ceil(seconds)
-    headers = {
-        "Retry-After": str(wait),
-        "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": str(int(time.time()) + wait),
-    }
-    return SendGridError(429, "too many requests", None, headers)
+def _parse_setting(host: str, url: str) -> dict[str, Any]:
+    return {"hostname": host, "url": url, "spam_check": False, "send_raw": False}

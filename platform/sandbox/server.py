@@ -86,6 +86,11 @@ class SandboxServer:
         return f"{self.url}/sendgrid"
 
     @property
+    def whatsapp_url(self) -> str:
+        """WHATSAPP_BASE_URL; clients append /v25.0/{phone number id}/messages"""
+        return f"{self.url}/whatsapp"
+
+    @property
     def sandbox(self) -> Sandbox:
         sandbox: Sandbox = self.app.state.sandbox
         return sandbox

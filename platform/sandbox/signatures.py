@@ -11,7 +11,13 @@ from collections.abc import Iterable
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["sendgrid_public_key", "sign_sendgrid_events", "sign_standard_webhook", "sign_twilio_request"]
+__all__ = [
+    "sendgrid_public_key",
+    "sign_meta_webhook",
+    "sign_sendgrid_events",
+    "sign_standard_webhook",
+    "sign_twilio_request",
+]
 
 
 def sign_standard_webhook(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
@@ -45,3 +51,8 @@ def sendgrid_public_key(key: ec.EllipticCurvePrivateKey) -> str:
     """The verification key as SendGrid's settings show it: base64 of the SPKI DER."""
     spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(spki).decode()
+
+
+def sign_meta_webhook(app_secret: str, body: bytes) -> str:
+    """The `X-Hub-Signature-256` header: hex HMAC-SHA256 of the raw body."""
+    return "sha256=" + hmac.digest(app_secret.encode(), body, hashlib.sha256).hex()

@@ -1,28 +1,25 @@
-"""Twilio's Messages resource, status callbacks and inbound texts."""
+"""Twilio's Messages resource and its status callbacks."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import math
-import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.sandbox.context import Sandbox, is_web_address
-from lead_orchestrator.sandbox.courier import Delivery
 from lead_orchestrator.sandbox.faults import FaultReplies, guarded
-from lead_orchestrator.sandbox.signatures import sign_twilio_request
+from lead_orchestrator.sandbox.twilio_inbound import form_delivery, new_sid
 from lead_orchestrator.sandbox.twilio_resources import (
     API_VERSION,
+    E164,
     TwilioError,
     address_fields,
     after_message,
@@ -31,20 +28,18 @@ from lead_orchestrator.sandbox.twilio_resources import (
     message_resource,
     number_resource,
     page_resource,
-    segments,
     sent_at,
     whole_number,
 )
 from lead_orchestrator.sandbox.world import Message, StatusStep, TwilioAccount
 
-__all__ = ["E164", "TwilioApi", "receive_text"]
+__all__ = ["TwilioApi"]
 
 PREFIX = f"/{API_VERSION}/Accounts/{{account}}"
 MAX_BODY = 1600
 MAX_PAGE_SIZE = 1000
-E164 = re.compile(r"\+[1-9]\d{7,14}")
-OPT_OUT_WORDS = {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-OPT_IN_WORDS = {"START", "YES", "UNSTOP"}
+LONGEST_VALIDITY = 36_000
+FILTERED, UNREACHABLE, EXPIRED = 30007, 30003, 30036
 Handler = Callable[[Request, TwilioAccount], Awaitable[Response]]
 
 
@@ -120,17 +115,18 @@ class TwilioApi:
             raise TwilioError(400, 21602, "Message body is required.")
         if len(body) > MAX_BODY:
             raise TwilioError(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+        validity = form.get("ValidityPeriod")
+        if validity is not None and not 0 < whole_number(validity, 0) <= LONGEST_VALIDITY:
+            raise TwilioError(400, 21623, f"The ValidityPeriod {validity} is not between 1 and {LONGEST_VALIDITY}.")
         if form.get("StatusCallback") and not is_web_address(form["StatusCallback"]):
             raise TwilioError(400, 21609, "The StatusCallback URL is not a valid URL.")
         if self._world.has_opted_out(to, sender):
             raise TwilioError(400, 21610, "Attempt to send to unsubscribed recipient")
 
     def _message(self, account: TwilioAccount, form: dict[str, str], sender: str) -> Message:
-        now, timing = time.time(), self._world.timing
-        code = self._world.undeliverable.get(form["To"])
-        end = StatusStep("undelivered" if code else "delivered", now + timing.text_delivered, code)
+        now = time.time()
         return Message(
-            id=_sid("SM"),
+            id=new_sid("SM"),
             channel="SMS",
             direction="outbound",
             account=account.sid,
@@ -141,8 +137,23 @@ class TwilioApi:
             body=form.get("Body", ""),
             status_callback=form.get("StatusCallback") or None,
             messaging_service_sid=form.get("MessagingServiceSid") or None,
-            steps=[StatusStep("queued", now), StatusStep("sent", now + timing.text_sent), end],
+            steps=self._steps(form, now),
         )
+
+    def _steps(self, form: dict[str, str], now: float) -> list[StatusStep]:
+        """What the carrier will do with it; a text that waits in the queue longer than it is valid has failed."""
+        timing, faults, target = self._world.timing, self._world.faults, f"{form['To']} {form.get('Body', '')}"
+        slow = faults.strike("carrier", ("slow",), target)
+        waiting = slow.seconds if slow else 0.0
+        valid = whole_number(form.get("ValidityPeriod"), LONGEST_VALIDITY)
+        if waiting > valid:
+            return [StatusStep("queued", now), StatusStep("failed", now + valid, EXPIRED)]
+        stopped = faults.strike("carrier", ("filter", "unreachable"), target)
+        code = self._world.undeliverable.get(form["To"])
+        if stopped:
+            code = FILTERED if stopped.kind == "filter" else UNREACHABLE
+        end = StatusStep("undelivered" if code else "delivered", now + waiting + timing.text_delivered, code)
+        return [StatusStep("queued", now), StatusStep("sent", now + waiting + timing.text_sent), end]
 
     async def _report(self, account: TwilioAccount, message: Message) -> None:
         for step in message.steps[1:]:
@@ -152,7 +163,7 @@ class TwilioApi:
                 fields["ErrorCode"] = str(step.error_code)
             subject = f"{step.status} {message.id}"
             url = message.status_callback or ""
-            await self._sandbox.courier.carry(_form_delivery(account, "twilio_callback", subject, url, fields))
+            await self._sandbox.courier.carry(form_delivery(account, "twilio_callback", subject, url, fields))
 
     async def _list(self, request: Request, account: TwilioAccount) -> Response:
         query = request.query_params
@@ -174,7 +185,7 @@ class TwilioApi:
             known = world.messages_by_customer.get(query["To"], [])
         within = date_filter(query)
         for message in reversed(known):
-            if message.channel != "SMS" or message.account != account.sid:
+            if message.channel != "SMS" or message.account != account.sid or message.automatic:
                 continue
             wanted = query.get("To", message.to), query.get("From", message.sender)
             if wanted == (message.to, message.sender) and within(sent_at(message) or created_at(message)):
@@ -182,7 +193,7 @@ class TwilioApi:
 
     async def _fetch(self, request: Request, account: TwilioAccount) -> Response:
         message = self._world.messages_by_id.get(request.path_params["sid"])
-        if message is None or message.account != account.sid:
+        if message is None or message.account != account.sid or message.automatic:
             raise TwilioError(404, 20404, f"The requested resource {request.url.path} was not found")
         return JSONResponse(message_resource(message))
 
@@ -200,66 +211,6 @@ class TwilioApi:
         if "SmsUrl" in form:
             number.sms_url = form["SmsUrl"] or None
         return JSONResponse(number_resource(account, number))
-
-
-async def receive_text(sandbox: Sandbox, *, customer: str, number: str, body: str) -> Message:
-    """A customer texts one of our numbers: STOP words block further texts, and the text is posted to the number's URL.
-
-    Raises:
-        BadInputError: no account rents `number`, or a value is missing.
-    """
-    found = sandbox.world.number(number)
-    if found is None:
-        raise BadInputError(f"to is {number!r}: no Twilio account of the sandbox has this number")
-    if not E164.fullmatch(customer):
-        raise BadInputError(f"the customer's number is {customer!r}: write it as +13105550123")
-    if not body.strip():
-        raise BadInputError("body is empty: write the text that the customer sends")
-    account, rented = found
-    now = time.time()
-    message = Message(
-        id=_sid("SM"),
-        channel="SMS",
-        direction="inbound",
-        account=account.sid,
-        company=account.company,
-        to=number,
-        sender=customer,
-        accepted_at=round(now * 1000),
-        body=body,
-        steps=[StatusStep("received", now)],
-    )
-    await sandbox.accept(message)
-    _note_keyword(sandbox, customer, number, body)
-    if rented.sms_url:
-        fields = {**address_fields(message), "Body": body, "NumMedia": "0", "NumSegments": segments(body)}
-        fields |= {"SmsStatus": "received", "FromCountry": "US", "ToCountry": "US"}
-        sandbox.courier.send(
-            _form_delivery(account, "twilio_callback", f"inbound {message.id}", rented.sms_url, fields)
-        )
-    return message
-
-
-def _note_keyword(sandbox: Sandbox, customer: str, number: str, body: str) -> None:
-    word = body.strip().upper()
-    if word in OPT_OUT_WORDS:
-        sandbox.world.opt_out(customer, number)
-    elif word in OPT_IN_WORDS:
-        sandbox.world.opt_in(customer)
-
-
-def _form_delivery(account: TwilioAccount, channel: str, subject: str, url: str, fields: dict[str, str]) -> Delivery:
-    headers = {
-        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
-        "User-Agent": "TwilioProxy/1.1",
-        "X-Twilio-Signature": sign_twilio_request(account.auth_token, url, fields.items()),
-        "I-Twilio-Idempotency-Token": str(uuid.uuid4()),
-    }
-    return Delivery(channel, subject, url, urlencode(fields).encode(), lambda _attempt: headers)
-
-
-def _sid(prefix: str) -> str:
-    return prefix + uuid.uuid4().hex
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from lead_orchestrator.sandbox.world import Message, TwilioAccount, TwilioNumber
 
 __all__ = [
     "API_VERSION",
+    "E164",
     "TwilioError",
     "address_fields",
     "after_message",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 API_VERSION = "2010-04-01"
+E164 = re.compile(r"\+[1-9]\d{7,14}")
 GSM_7 = set(  # the GSM 03.38 alphabet
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -102,10 +105,10 @@ def created_at(message: Message) -> datetime:
 
 
 def sent_at(message: Message) -> datetime | None:
-    """None while the message is queued, as Twilio shows it."""
+    """None while the message is queued, as Twilio shows it, and when it never was sent."""
     if message.direction == "inbound":
         return created_at(message)
-    sent = message.steps[1].at
+    sent = next((step.at for step in message.steps if step.status == "sent"), math.inf)
     return _moment(sent) if sent <= time.time() else None
 
 

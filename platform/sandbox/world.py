@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections import deque
@@ -23,6 +24,9 @@ __all__ = [
     "Timing",
     "TwilioAccount",
     "TwilioNumber",
+    "WhatsAppApp",
+    "WhatsAppNumber",
+    "WhatsAppTemplate",
     "World",
     "timestamp",
     "unix_ms",
@@ -78,6 +82,8 @@ class TwilioNumber:
 
 @dataclass
 class TwilioAccount:
+    """`messaging_service_sid`: the service that sends for it, if any."""
+
     sid: str
     auth_token: str
     company: str
@@ -87,7 +93,10 @@ class TwilioAccount:
 
 @dataclass
 class SendGridAccount:
-    """`domains` are the authenticated sender domains; `event_url` is where events are posted."""
+    """`domains` are the authenticated sender domains; `event_url` is where events are posted.
+
+    `inbound` maps the host names whose mail SendGrid receives to where it posts it. `suppressed` are the addresses it
+    writes to no more, each with its reason."""
 
     api_key: str
     name: str
@@ -96,6 +105,41 @@ class SendGridAccount:
     event_url: str | None = None
     sign_events: bool = True
     signing_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    inbound: dict[str, str] = field(default_factory=dict)
+    suppressed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WhatsAppTemplate:
+    """An approved template; `body` has the placeholders {{1}}, {{2}}, …"""
+
+    name: str
+    language: str
+    body: str
+    category: str = "UTILITY"
+
+
+@dataclass
+class WhatsAppNumber:
+    """A number of ours at Meta; `id` is its phone number id, `business_id` the account it belongs to."""
+
+    id: str
+    number: str
+    access_token: str
+    company: str
+    business_id: str
+    templates: list[WhatsAppTemplate] = field(default_factory=list)
+    messages_per_second: int = 1_000
+    recent_requests: deque[float] = field(default_factory=deque)
+
+
+@dataclass
+class WhatsAppApp:
+    """The Meta app that all numbers belong to; `url` is where its webhooks go, once the handshake was passed."""
+
+    id: str = "110020030040050"
+    secret: str = "demo-whatsapp-app-secret"  # noqa: S105  # a sample
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +153,13 @@ class StatusStep:
 
 @dataclass
 class Message:
-    """A text or a mail that was accepted, or a text that a customer sent."""
+    """A text or a mail that was accepted, or one that a customer sent.
+
+    `automatic`: Twilio's own answer to a keyword, which nobody handed over. `reference` is WhatsApp's opaque callback
+    data, `in_reply_to` the id of the message a customer answered; `by_user_id`: it was sent to a WhatsApp user's id."""
 
     id: str
-    channel: Literal["SMS", "EMAIL"]
+    channel: Literal["SMS", "EMAIL", "WHATSAPP"]
     direction: Literal["outbound", "inbound"]
     account: str
     company: str
@@ -128,6 +175,10 @@ class Message:
     custom_args: dict[str, str] = field(default_factory=dict)
     status_callback: str | None = None
     messaging_service_sid: str | None = None
+    automatic: bool = False
+    reference: str | None = None
+    in_reply_to: str | None = None
+    by_user_id: bool = False
     app_time: datetime | None = None
     steps: list[StatusStep] = field(default_factory=list)
 
@@ -144,12 +195,15 @@ class Message:
 
 @dataclass
 class Quirks:
-    """How badly ShopMonkey's lists behave.
+    """How badly ShopMonkey's lists behave, and what Twilio does by itself.
 
     `unstable_lists` (of `unstable_tables` only): a list call leaves out each record with probability `miss_rate` and
     returns the others in a new random order; where more records match than fit a page, pages are short enough that two
     identical calls share about `page_overlap` of their records (Jaccard; 1 = full pages). `null_updated_date`: a new
     row has no updatedDate.
+
+    `twilio_opt_out`: Twilio acts on STOP, START and HELP, and answers them. `advanced_opt_out`: it names that in what it
+    posts (OptOutType).
     """
 
     unstable_lists: bool = True
@@ -157,16 +211,20 @@ class Quirks:
     miss_rate: float = 0.41
     page_overlap: float = 0.1
     null_updated_date: bool = False
+    twilio_opt_out: bool = True
+    advanced_opt_out: bool = True
 
 
 @dataclass
 class Timing:
-    """In seconds: when texts become sent and delivered, when mail events follow, the pauses between attempts."""
+    """In seconds: when texts become sent and delivered, when mail events follow, how long events gather before they are
+    posted together, the pauses between attempts."""
 
     text_sent: float = 0.05
     text_delivered: float = 0.1
     mail_processed: float = 0.05
     mail_delivered: float = 0.1
+    batch: float = 0.01
     retry_pauses: tuple[float, ...] = (0.2, 1.0)
     request_limit: float = 15.0
 
@@ -178,6 +236,8 @@ class World:
     companies: dict[str, Company] = field(default_factory=dict)
     twilio_accounts: dict[str, TwilioAccount] = field(default_factory=dict)
     sendgrid_accounts: dict[str, SendGridAccount] = field(default_factory=dict)
+    whatsapp_numbers: dict[str, WhatsAppNumber] = field(default_factory=dict)
+    whatsapp_app: WhatsAppApp = field(default_factory=WhatsAppApp)
     quirks: Quirks = field(default_factory=Quirks)
     timing: Timing = field(default_factory=Timing)
     seed: int | None = None
@@ -190,6 +250,9 @@ class World:
         self.messages_by_customer: dict[str, list[Message]] = {}
         self.opted_out: set[tuple[str | None, str]] = set()
         self.undeliverable: dict[str, int] = {}
+        self.usernames: dict[str, str] = {}
+        self.user_ids: dict[str, str] = {}
+        self.whatsapp_written: dict[tuple[str, str], datetime] = {}
         self.log: list[dict[str, Any]] = []
         self._version = 0
 
@@ -202,6 +265,12 @@ class World:
         self.messages_by_customer.clear()
         self.opted_out.clear()
         self.undeliverable.clear()
+        self.usernames.clear()
+        self.whatsapp_written.clear()
+        for account in self.sendgrid_accounts.values():
+            account.suppressed.clear()
+        for number in self.whatsapp_numbers.values():
+            number.recent_requests.clear()
         self.faults.clear()
         self.log.clear()
 
@@ -211,7 +280,9 @@ class World:
         return self._version
 
     def add_message(self, message: Message) -> None:
-        self.messages.append(message)
+        """Keep it, in the customer's thread too; what nobody handed over is in the thread only."""
+        if not message.automatic:
+            self.messages.append(message)
         self.messages_by_id[message.id] = message
         self.messages_by_customer.setdefault(message.customer, []).append(message)
         self.tell("message_accepted", channel=message.channel, direction=message.direction, id=message.id)
@@ -236,6 +307,24 @@ class World:
                 return account, account.numbers[number]
         return None
 
+    def whatsapp_number(self, number: str) -> WhatsAppNumber | None:
+        """The number at WhatsApp with these digits."""
+        return next((own for own in self.whatsapp_numbers.values() if own.number == number), None)
+
+    def user_id(self, company: str, customer: str) -> str:
+        """The customer's id at WhatsApp, which is another one for each business; it can be looked up in `user_ids`."""
+        digits = int(hashlib.sha256(f"{company} {customer}".encode()).hexdigest(), 16) % 10**17
+        user_id = f"US.{digits:017d}"
+        self.user_ids[user_id] = customer
+        return user_id
+
+    def customer_name(self, customer: str) -> str | None:
+        """The name in the CRM of whoever has this number."""
+        for _, row in self.customers():
+            if any(number["number"] == customer for number in row["phoneNumbers"]):
+                return f"{row['firstName'] or ''} {row['lastName'] or ''}".strip() or None
+        return None
+
     def customers(self) -> Iterator[tuple[Company, Row]]:
         for company in self.companies.values():
             for customer in company.customers.values():
@@ -246,8 +335,10 @@ class World:
         self.opted_out.add((number, customer))
         self.tell("opted_out", by="customer")
 
-    def opt_in(self, customer: str) -> None:
-        self.opted_out = {pair for pair in self.opted_out if pair[1] != customer}
+    def opt_in(self, customer: str, number: str | None = None) -> None:
+        """The customer takes texts from `number` again; None: from every number."""
+        back = {pair for pair in self.opted_out if pair[1] == customer and number in (None, pair[0])}
+        self.opted_out -= back | {(None, customer)}
 
     def has_opted_out(self, customer: str, number: str) -> bool:
         return (None, customer) in self.opted_out or (number, customer) in self.opted_out

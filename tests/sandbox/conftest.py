@@ -9,13 +9,14 @@ from lead_orchestrator.sandbox.seed import SUN_SHADE, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import Company, Quirks, Timing, World
 from tests.sandbox.receiver import Receiver
-from tests.sandbox.wire import SendGrid, ShopMonkey, Twilio
+from tests.sandbox.wire import SendGrid, ShopMonkey, Twilio, WhatsApp
 
 QUICK = Timing(
     text_sent=0.0,
     text_delivered=0.01,
     mail_processed=0.0,
     mail_delivered=0.01,
+    batch=0.001,
     retry_pauses=(0.0,),
     request_limit=2.0,
 )
@@ -39,6 +40,11 @@ async def server(running: SandboxServer) -> AsyncIterator[SandboxServer]:
         company.requests_per_minute = 100_000
     for account in world.sendgrid_accounts.values():
         account.event_url = None
+        account.inbound.clear()
+    for renter in world.twilio_accounts.values():
+        for number in renter.numbers.values():
+            number.sms_url = None
+    world.whatsapp_app.url = None
     yield running
     await running.sandbox.courier.idle()
 
@@ -78,3 +84,8 @@ def twilio(client: httpx.AsyncClient) -> Twilio:
 @pytest.fixture
 def sendgrid(client: httpx.AsyncClient) -> SendGrid:
     return SendGrid(client, SUN_SHADE.sendgrid_api_key)
+
+
+@pytest.fixture
+def whatsapp(client: httpx.AsyncClient) -> WhatsApp:
+    return WhatsApp(client)

@@ -26,11 +26,12 @@ class Received:
 
 
 class Receiver:
-    """Answers every request with the next of `statuses`, and 200 when there are none left."""
+    """Answers every request with the next of `statuses`, and 200 when there are none left; `body` makes the answer's."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.statuses: list[int] = []
+        self.body: Callable[[str], bytes] = lambda _path: b""
         self.url = ""
         self._news = asyncio.Condition()
         self._connections: set[asyncio.StreamWriter] = set()
@@ -58,12 +59,12 @@ class Receiver:
 
     async def _answer(self, head: list[str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
-        status = self.statuses.pop(0) if self.statuses else 200
-        writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n".encode())
+        body, path = await reader.readexactly(int(headers.get("content-length", 0))), head[0].split(" ")[1]
+        status, said = self.statuses.pop(0) if self.statuses else 200, self.body(path)
+        writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: {len(said)}\r\n\r\n".encode() + said)
         await writer.drain()
         async with self._news:
-            self.received.append(Received(head[0].split(" ")[1], headers, body))
+            self.received.append(Received(path, headers, body))
             self._news.notify_all()
 
     async def until(self, count: int, accept: Callable[[Received], bool] = lambda _: True) -> list[Received]:

@@ -118,8 +118,15 @@ async def test_messages_are_filtered_and_phones_counted(
     assert [await count(to="ann@example.com"), await count(to="nobody"), await count(since="9" * 15)] == [1, 0, 0]
     assert (await client.get("/messages", params={"channel": "fax"})).status_code == 400
     assert (await client.get("/phones")).json()["phones"] == [
-        {"address": CUSTOMER, "channel": "SMS", "received": 1, "sent": 1, "optedOut": True},
-        {"address": "ann@example.com", "channel": "EMAIL", "received": 1, "sent": 0, "optedOut": False},
+        {"address": CUSTOMER, "channel": "SMS", "received": 2, "sent": 1, "optedOut": True, "username": None},
+        {
+            "address": "ann@example.com",
+            "channel": "EMAIL",
+            "received": 1,
+            "sent": 0,
+            "optedOut": False,
+            "username": None,
+        },
     ]
 
 

@@ -4,15 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
-from sendgrid.helpers.eventwebhook import EventWebhook
 
 from lead_orchestrator.sandbox.seed import SUN_SHADE
 from lead_orchestrator.sandbox.world import World
-from tests.sandbox.receiver import Received, Receiver
+from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import SendGrid
-
-SETTINGS = "/user/webhooks/event/settings"
-PREFIX = "x-twilio-email-event-webhook"
 
 
 async def test_an_accepted_mail_is_recorded_whole(sendgrid: SendGrid, client: httpx.AsyncClient) -> None:
@@ -111,37 +107,6 @@ async def test_each_recipient_gets_the_mail(sendgrid: SendGrid, client: httpx.As
         ("a@example.com", "Your quote"),
         ("b@example.com", "For B"),
     ]
-
-
-async def test_events_are_signed_and_carry_the_custom_arguments(sendgrid: SendGrid, receiver: Receiver) -> None:
-    await sendgrid.call("PATCH", SETTINGS, {"enabled": True, "url": f"{receiver.url}/events"})
-    key = (await sendgrid.call("GET", f"{SETTINGS}/signed")).json()["public_key"]
-
-    message_id = (await sendgrid.send()).headers["X-Message-Id"]
-
-    received = await receiver.until(2)
-    events = [one.json()[0] for one in received]
-    assert [event["event"] for event in events] == ["processed", "delivered"]
-    assert {event["message_id"] for event in events} == {"m1"}
-    assert {event["sg_message_id"].partition(".")[0] for event in events} == {message_id}
-    assert len({event["sg_event_id"] for event in events}) == 2
-    assert all(verified(one, key) for one in received)
-
-
-def verified(received: Received, key: str) -> bool:
-    headers = received.headers
-    signature, timestamp = headers[f"{PREFIX}-signature"], headers[f"{PREFIX}-timestamp"]
-    return bool(EventWebhook(key).verify_signature(received.body.decode(), signature, timestamp))
-
-
-async def test_a_dead_address_bounces(sendgrid: SendGrid, receiver: Receiver, client: httpx.AsyncClient) -> None:
-    await sendgrid.call("PATCH", SETTINGS, {"enabled": True, "url": f"{receiver.url}/events"})
-    await client.post("/phones/ann@example.com/undeliverable", json={"errorCode": 550})
-
-    await sendgrid.send()
-
-    bounce = (await receiver.until(2))[1].json()[0]
-    assert (bounce["event"], bounce["type"], bounce["email"]) == ("bounce", "bounce", "ann@example.com")
 
 
 async def test_the_reader_unsubscribes_with_one_click(

@@ -61,6 +61,37 @@ class SendGrid:
         return await self._client.request(method, f"/sendgrid/v3{path}", headers=self._headers, json=body)
 
 
+class WhatsApp:
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.number_id, self.token = SUN_SHADE.whatsapp_number_id, SUN_SHADE.whatsapp_token
+        self.number = SUN_SHADE.whatsapp_number
+
+    async def send(self, **changes: Any) -> httpx.Response:
+        """A text to the customer, with changes; None takes a field away."""
+        whole = {"messaging_product": "whatsapp", "to": CUSTOMER, "type": "text", "text": {"body": "Hello"}, **changes}
+        body = {name: value for name, value in whole.items() if value is not None}
+        return await self.client.post(self.path("/messages"), json=body, headers=self.headers)
+
+    async def template(self, name: str, *values: str, language: str = "en_US", **changes: Any) -> httpx.Response:
+        parameters = [{"type": "text", "text": value} for value in values]
+        components = [{"type": "body", "parameters": parameters}] if parameters else []
+        template = {"name": name, "language": {"code": language}, "components": components}
+        return await self.send(type="template", text=None, template=template, **changes)
+
+    async def write(self, body: str = "Hi", customer: str = CUSTOMER, **more: Any) -> httpx.Response:
+        """The customer writes, which opens the 24 hours."""
+        data = {"to": self.number, "body": body, "channel": "WHATSAPP", **more}
+        return await self.client.post(f"/phones/{customer}/texts", json=data)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def path(self, path: str) -> str:
+        return f"/whatsapp/v25.0/{self.number_id}{path}"
+
+
 def mail(**changes: Any) -> dict[str, Any]:
     """A mail that SendGrid accepts, with changes; None takes a field away."""
     whole = {
