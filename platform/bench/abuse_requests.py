@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from graphql import get_introspection_query
 
-__all__ = ["JSON", "REQUESTS", "Abuse"]
+__all__ = ["FLOOD", "JSON", "REQUESTS", "SUBSCRIBE", "SUBSCRIBES", "Abuse"]
 
 JSON = "application/json"
+FLOOD, SUBSCRIBE, SUBSCRIBES = "1,000 subscribes", "subscription { leadEvents { cursor } }", 1_000
 TOO_COMPLEX, BAD, REFUSED = "QUERY_TOO_COMPLEX", "BAD_USER_INPUT", 400
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -119,7 +119,10 @@ class OverBudgetError(RateLimitedError):
 
 @dataclass
 class _Lease:
-    """What this process took of one budget until `ends` (monotonic); `others` is the cost it left in Redis."""
+    """What this process took of one budget until `ends` (monotonic); `others` is the cost it left in Redis.
+
+    `turn` is held by whoever asks Redis for more: the others wait for what it brings.
+    """
 
     allowance: Allowance
     requests: int = 0
@@ -128,6 +131,7 @@ class _Lease:
     ends: float = 0.0
     reset_at: str = ""
     refused_from: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def spend(self, cost: int) -> bool:
         if self.requests < 1 or self.cost < cost:
@@ -194,9 +198,15 @@ class Budgets:
         if lease is None or lease.ends <= now:
             lease = self._leases[key] = _Lease(allowance, ends=now + WINDOW)
             self._make_room(now)
+        if lease.spend(cost):
+            return lease.remaining
+        async with lease.turn:
+            return await self._spend_more(key, whose, lease, cost)
+
+    async def _spend_more(self, key: str, whose: str, lease: _Lease, cost: int) -> Remaining | None:
         if not lease.spend(cost):
             if lease.refused_from and cost >= lease.refused_from:
-                raise OverBudgetError(whose, lease, now)
+                raise OverBudgetError(whose, lease, self._clock())
             if not await self._refill(key, lease, cost):
                 return None
             if not lease.spend(cost):

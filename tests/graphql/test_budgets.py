@@ -151,6 +151,16 @@ async def test_most_requests_do_not_wait_for_redis(redis: Redis) -> None:
     assert after - before <= 10
 
 
+async def test_a_crowd_asks_redis_once(redis: Redis) -> None:
+    budgets, caller = Budgets(redis, BudgetSizes(PLENTY, PLENTY, PLENTY)), claims()
+    before = (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+    await asyncio.gather(*(budgets.spend(caller, 1) for _ in range(200)))
+
+    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert after - before <= 3
+
+
 async def test_without_redis_nobody_is_limited_and_few_wait() -> None:
     async with Redis.from_url("redis://127.0.0.1:1") as away:
         budgets, caller = Budgets(away, SMALL), claims()

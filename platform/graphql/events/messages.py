@@ -53,10 +53,10 @@ class Pong:
 
 @dataclass(frozen=True)
 class Subscribe:
+    """`request` has a query, or extensions that may name one, and maybe variables and an operationName, as over HTTP."""
+
     id: str
-    query: str
-    variables: Mapping[str, Any]
-    operation_name: str | None
+    request: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,14 @@ def authorization_of(payload: Mapping[str, Any]) -> str | None:
 
 def _subscribe(message: Mapping[str, Any]) -> Subscribe:
     payload = _object(message, "payload") or {}
+    variables, extensions = _object(payload, "variables"), _object(payload, "extensions")
     query, name = payload.get("query"), payload.get("operationName")
-    if not isinstance(query, str):
+    if not isinstance(query, str) and (query is not None or not extensions):
         raise ClosingError(Close.BAD_MESSAGE, "subscribe has no payload.query")
     if not isinstance(name, str | None):
         raise ClosingError(Close.BAD_MESSAGE, "payload.operationName is not a string")
-    return Subscribe(_id(message), query, _object(payload, "variables") or {}, name)
+    request = {"query": query, "variables": variables or {}, "operationName": name, "extensions": extensions}
+    return Subscribe(_id(message), request)
 
 
 def _id(message: Mapping[str, Any]) -> str:

@@ -35,11 +35,13 @@ from lead_orchestrator.graphql.cursors import position_of
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.events.feeds import FEEDS, Feed
 from lead_orchestrator.graphql.events.repository import Wanted
+from lead_orchestrator.graphql.gate import Gate
 from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
 from lead_orchestrator.graphql.queries import MOST_LOCATION_IDS
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
+from lead_orchestrator.tenancy.tokens import Claims
 
 __all__ = ["Operation", "Operations", "RefusedError"]
 
@@ -109,14 +111,30 @@ class Operation:
 
 @dataclass
 class Operations:
-    """Reads what clients subscribe to; documents that were found valid are kept."""
+    """Reads what clients subscribe to; documents that were found valid are kept. `gate` lets in and charges, as over HTTP."""
 
     schema: GraphQLSchema
+    gate: Gate
     development: bool = False
     _kept: OrderedDict[tuple[str, str | None], _Prepared] = field(default_factory=OrderedDict)
 
-    def read(self, query: str, variables: Mapping[str, Any], operation_name: str | None) -> Operation:
-        """Raises RefusedError: it is not valid, or no subscription."""
+    async def enter(self, request: dict[str, Any], claims: Claims) -> Operation:
+        """The operation of `request` (query, variables, operationName, extensions), charged to the caller.
+
+        Raises:
+            RefusedError: it is not valid, or no subscription.
+            AppError: the caller may not send it, it costs too much, or the caller's budget is spent.
+        """
+        try:
+            request = self.gate.document(request, claims)
+            await self.gate.enter(request, claims)
+        except GraphQLError as error:
+            raise RefusedError([error]) from None
+        except RecursionError as error:
+            raise RefusedError([GraphQLError(str(error), original_error=error)]) from None
+        return self._read(request["query"] or "", request["variables"], request["operationName"])
+
+    def _read(self, query: str, variables: Mapping[str, Any], operation_name: str | None) -> Operation:
         try:
             prepared = self._prepared(query, operation_name)
             return self._operation(prepared, query, variables, operation_name)

@@ -11,7 +11,7 @@ from uuid import UUID
 from lead_orchestrator.graphql.events.codes import Close
 from lead_orchestrator.graphql.events.messages import ClosingError
 from lead_orchestrator.tenancy.revocation import RevocationList
-from lead_orchestrator.tenancy.tokens import Claims
+from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Registry"]
 
@@ -41,7 +41,7 @@ class Registry:
         self._seen = revocations.version
         self._open: dict[Closable, Claims] = {}
         self._of_users: Counter[tuple[UUID | None, str]] = Counter()
-        self._of_tenants: Counter[UUID | None] = Counter()
+        self._of_tenants: Counter[tuple[UUID | None, bool]] = Counter()
         self.slow = 0
         self._silent: set[Closable] = set()
         self._task: asyncio.Task[None] | None = None
@@ -66,26 +66,25 @@ class Registry:
         self._silent.add(socket)
 
     def enter(self, socket: Closable, claims: Claims) -> None:
-        """Raises ClosingError: its user or its tenant has too many already."""
-        user = (claims.tenant_id, claims.subject)
+        """Raises ClosingError: its user has too many already, or its tenant's staff, or its tenant's visitors."""
+        user, group = _user(claims), _group(claims)
         if self._of_users[user] >= MOST_OF_A_USER:
             raise ClosingError(Close.TRY_AGAIN, f"this user has {MOST_OF_A_USER} sockets: close one of them first")
-        if self._of_tenants[claims.tenant_id] >= MOST_OF_A_TENANT:
-            raise ClosingError(
-                Close.TRY_AGAIN, f"this franchise has {MOST_OF_A_TENANT} sockets: close one of them first"
-            )
+        if self._of_tenants[group] >= MOST_OF_A_TENANT:
+            reason = f"this franchise has {MOST_OF_A_TENANT} sockets of its kind: close one of them first"
+            raise ClosingError(Close.TRY_AGAIN, reason)
         self._silent.discard(socket)
         self._open[socket] = claims
         self._of_users[user] += 1
-        self._of_tenants[claims.tenant_id] += 1
+        self._of_tenants[group] += 1
 
     def leave(self, socket: Closable) -> None:
         """Whoever it was."""
         self._silent.discard(socket)
         claims = self._open.pop(socket, None)
         if claims is not None:
-            _take_one(self._of_users, (claims.tenant_id, claims.subject))
-            _take_one(self._of_tenants, claims.tenant_id)
+            _take_one(self._of_users, _user(claims))
+            _take_one(self._of_tenants, _group(claims))
 
     async def _watch(self) -> None:
         while True:
@@ -98,6 +97,15 @@ class Registry:
         for socket, claims in list(self._open.items()):
             if self._revocations.is_revoked(claims):
                 socket.close(Close.TOKEN_ENDED, _REVOKED)
+
+
+def _user(claims: Claims) -> tuple[UUID | None, str]:
+    return claims.tenant_id, claims.subject
+
+
+def _group(claims: Claims) -> tuple[UUID | None, bool]:
+    """A tenant's staff, or its visitors: these are whoever opens its pages, and must not keep the staff out."""
+    return claims.tenant_id, claims.role is Role.VISITOR
 
 
 def _take_one(counts: Counter[K], key: K) -> None:

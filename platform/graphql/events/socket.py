@@ -162,7 +162,7 @@ class Socket:
             case Ping():
                 self.put({"type": "pong", **({"payload": message.payload} if message.payload is not None else {})})
             case Subscribe():
-                self._subscribe(message)
+                await self._subscribe(message)
             case Complete():
                 if subscription := self._subscriptions.pop(message.id, None):
                     await subscription.end()
@@ -188,17 +188,16 @@ class Socket:
         payload = {"payload": {"cursor": position_cursor(self._tail.position)}} if self._tail else {}
         self.put({"type": "connection_ack", **payload})
 
-    def _subscribe(self, message: Subscribe) -> None:
+    async def _subscribe(self, message: Subscribe) -> None:
         if self.claims is None:
             raise ClosingError(Close.UNAUTHORIZED, "subscribe came before connection_ack")
         if message.id in self._subscriptions:
             raise ClosingError(Close.DUPLICATE_ID, "there is a subscription of this id already")
-        if len(self._subscriptions) >= MOST_SUBSCRIPTIONS:
-            refusal = f"this socket has {MOST_SUBSCRIPTIONS} subscriptions: end one of them first"
-            self.refuse(message.id, [_error(RateLimitedError(refusal, retry_after=0))])
-            return
         try:
-            operation = self._operations.read(message.query, message.variables, message.operation_name)
+            if len(self._subscriptions) >= MOST_SUBSCRIPTIONS:
+                refusal = f"this socket has {MOST_SUBSCRIPTIONS} subscriptions: end one of them first"
+                raise RateLimitedError(refusal, retry_after=0)
+            operation = await self._operations.enter(message.request, self.claims)
             decide(self.claims, operation.feed.lowest)
             if self._tail is None:
                 raise NotFoundError("this token belongs to no franchise: ask for one by impersonation")

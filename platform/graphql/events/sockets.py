@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from graphql import GraphQLSchema
 from redis.asyncio import Redis
 from starlette.types import Receive, Scope, Send
 
 from lead_orchestrator.graphql.context import GraphQLServices
+from lead_orchestrator.graphql.documents import trusted_documents
 from lead_orchestrator.graphql.events.codes import Close
 from lead_orchestrator.graphql.events.hub import LOOK_UP_SECONDS, Heads, Hub
 from lead_orchestrator.graphql.events.operation import Operations
@@ -17,6 +17,7 @@ from lead_orchestrator.graphql.events.registry import Registry
 from lead_orchestrator.graphql.events.socket import INIT_SECONDS, Socket
 from lead_orchestrator.graphql.events.source import Source
 from lead_orchestrator.graphql.events.wake import Listener
+from lead_orchestrator.graphql.gate import Gate
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.tenancy.access import Access
 
@@ -33,15 +34,14 @@ class Sockets:
         access: Access,
         hub: Hub,
         registry: Registry,
-        schema: GraphQLSchema,
+        operations: Operations,
         *,
-        development: bool,
         init_seconds: float,
     ) -> None:
         self.registry = registry
         self._hub = hub
         self._access = access
-        self._operations = Operations(schema, development=development)
+        self._operations = operations
         self._init_seconds = init_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +79,8 @@ async def open_sockets(
     registry = Registry(services.access.revocations)
     listener = Listener(redis, hub.wake) if redis is not None else None
     schema = make_schema(development=services.development)._schema  # noqa: SLF001 - the library's own is what executes events
+    gate = Gate(schema, trusted_documents(), services.budgets, any_document=services.any_document)
+    operations = Operations(schema, gate, development=services.development)
     hub.start()
     registry.start()
     if listener is not None:
@@ -88,8 +90,7 @@ async def open_sockets(
             services.access,
             hub,
             registry,
-            schema,
-            development=services.development,
+            operations,
             init_seconds=init_seconds,
         )
     finally:

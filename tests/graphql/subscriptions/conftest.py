@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from lead_orchestrator.db import Engines
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
+from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.events.sockets import Sockets, open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.leads.service import Leads
@@ -60,9 +61,15 @@ class Live:
 
 @asynccontextmanager
 async def open_live(
-    engines: Engines, secret_box: SecretBox, redis_url: str, *, rings: bool = True, **options: Any
+    engines: Engines,
+    secret_box: SecretBox,
+    redis_url: str,
+    *,
+    rings: bool = True,
+    budgets: Budgets | None = None,
+    **options: Any,
 ) -> AsyncIterator[Live]:
-    """`rings` False: no commit is told through Redis."""
+    """`rings` False: no commit is told through Redis. Without `budgets` nobody is limited."""
     issuer = TokenIssuer(generate_private_key(), ISSUER, "lead-orchestrator")
     revocations = RevocationList()
     verifier = TokenVerifier([issuer.public_key_pem], ISSUER, "lead-orchestrator", revocations=revocations)
@@ -71,7 +78,7 @@ async def open_live(
     async def wake(_tenant_id: object) -> None:
         pass
 
-    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, revocations), wake)
+    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, revocations), wake, budgets=budgets)
     async with AsyncExitStack() as stack:
         redis = Redis.from_url(redis_url)
         stack.push_async_callback(redis.aclose)
