@@ -6,24 +6,39 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
+
+import phonenumbers
 
 from lead_orchestrator.leads.models import Lead, LeadSource
 from lead_orchestrator.leads.service import Enquiry, Leads
 from lead_orchestrator.tenancy.onboarding import Onboarding, parse_franchise
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
+from lead_orchestrator.touches.prefixes import AREA_STATES
 
 __all__ = ["MadeTenant", "make_lead", "make_tenant", "phone_number"]
 
 _numbers = itertools.count(1)
 
 
+@cache
+def _area_codes() -> Sequence[str]:
+    """California's, whose zone is that of most shops of the tests, then those nobody has, which say nothing of a zone."""
+    nobodys = [
+        str(code)
+        for code in range(201, 990)
+        if not phonenumbers.is_valid_number(phonenumbers.parse(f"+1{code}5550100"))
+    ]
+    return [*AREA_STATES["CA"].split(), *nobodys]
+
+
 def phone_number() -> str:
     """A number nobody has (555-01xx), another one each time: the area code varies."""
-    number = next(_numbers)
-    return f"+1{201 + number // 100 % 700}55501{number % 100:02d}"
+    number, codes = next(_numbers), _area_codes()
+    return f"+1{codes[number // 100 % len(codes)]}55501{number % 100:02d}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
@@ -20,7 +19,9 @@ from lead_orchestrator.tenancy.models import Location, MessagingConfig
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import WriteSession
 from lead_orchestrator.touches.quiet_hours import QuietHours
+from lead_orchestrator.touches.schedule import Touch
 from lead_orchestrator.touches.service import Schedule, schedules
+from lead_orchestrator.touches.whereabouts import locate
 
 __all__ = ["Gathered", "gather"]
 
@@ -60,7 +61,7 @@ async def gather(session: WriteSession, due: Sequence[repository.Due], secrets: 
     planned = await schedules(session, places)
     traffic = await repository.traffic(session, [lead.id for lead in leads])
     refusing = await _refusing(session, leads, secrets)
-    shared = _Shared(setting, senders(account), _window(setting.config), locations, planned, traffic, refusing)
+    shared = _Shared(setting, account, senders(account), _window(setting.config), locations, planned, traffic, refusing)
     return Gathered(
         now=setting.now,
         account=account,
@@ -74,6 +75,7 @@ async def gather(session: WriteSession, due: Sequence[repository.Due], secrets: 
 @dataclass(frozen=True)
 class _Shared:
     setting: repository.Setting
+    account: Account
     senders: frozenset[Channel]
     window: QuietHours
     locations: Mapping[UUID, Location]
@@ -86,19 +88,19 @@ def _facts(due: repository.Due, shared: _Shared) -> Facts:
     message, lead = due.message, due.lead
     tenant, config = shared.setting.tenant, shared.setting.config
     kind = MessageKind(message.kind)
-    zone, zone_from = _zone(lead, shared.locations[lead.location_id])
+    planned = shared.schedules[lead.location_id].get(message.touch_number or 1) if kind is MessageKind.TOUCH else None
+    traffic = shared.traffic
     return Facts(
         now=shared.setting.now,
         kind=kind,
         touch_number=message.touch_number,
-        channels=_channels(due, shared.schedules[lead.location_id]),
+        channels=_channels(Channel(message.channel), kind, planned),
         addresses=lead.addresses,
         status=LeadStatus(lead.status),
         paused=lead.touches_paused,
         opted_out=shared.refusing[lead.id],
         consented=frozenset(map(Channel, lead.consented)),
-        zone=zone,
-        zone_from=zone_from,
+        place=locate(lead.time_zone, lead.postal_code, lead.phone, shared.locations[lead.location_id].timezone),
         window=shared.window,
         instant_replies=config.instant_replies,
         tenant_active=tenant.status == "ACTIVE",
@@ -106,17 +108,21 @@ def _facts(due: repository.Due, shared: _Shared) -> Facts:
         allowlist=tenant.demo_allowlist,
         senders=shared.senders,
         daily_cap=config.daily_cap,
-        sent_in_a_day=shared.traffic.sent.get(lead.id, ()),
+        weekly_cap=config.weekly_cap,
+        sent=traffic.sent.get(lead.id, ()),
+        skip_holidays=config.skip_holidays,
+        person_has_it=lead.id in traffic.with_person,
+        wrote_at=traffic.wrote_at.get(lead.id, {}),
+        refused=shared.account.refused,
+        whatsapp_template=planned.whatsapp_template if planned else None,
     )
 
 
-def _channels(due: repository.Due, schedule: Schedule) -> list[Channel]:
+def _channels(stored: Channel, kind: MessageKind, planned: Touch | None) -> list[Channel]:
     """The channels the message could take, the wanted one first: a touch has others."""
-    wanted = Channel(due.message.channel)
-    if due.message.kind != MessageKind.TOUCH:
-        return [wanted]
-    planned = schedule.get(due.message.touch_number or 1)
-    wanted = planned.channel if planned else wanted
+    if kind is not MessageKind.TOUCH:
+        return [stored]
+    wanted = planned.channel if planned else stored
     return [wanted, *(channel for channel in _ALTERNATIVES if channel is not wanted)]
 
 
@@ -140,16 +146,6 @@ def _hashes(lead: Lead, secrets: SecretBox) -> dict[Channel, bytes]:
         for channel, address in lead.addresses.items()
         if address
     }
-
-
-def _zone(lead: Lead, location: Location) -> tuple[ZoneInfo, str]:
-    """The customer's zone if the browser named one that exists, else the shop's, and in words which it is."""
-    if lead.time_zone:
-        try:
-            return ZoneInfo(lead.time_zone), "the customer's zone"
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            _log.warning("time_zone_unknown", lead_id=str(lead.id))
-    return ZoneInfo(location.timezone), "the shop's zone"
 
 
 def _window(config: MessagingConfig) -> QuietHours:

@@ -7,24 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from zoneinfo import ZoneInfo
 
 from lead_orchestrator.leads.models import Channel, LeadStatus, MessageKind
 from lead_orchestrator.leads.status import ENDS_TOUCHES
-from lead_orchestrator.touches.quiet_hours import QuietHours, next_allowed
+from lead_orchestrator.touches.contact_hours import ContactHours, Opening, contact_hours, most_in_a_day
+from lead_orchestrator.touches.holidays import federal_holidays
+from lead_orchestrator.touches.quiet_hours import QuietHours
+from lead_orchestrator.touches.state_hours import STATES
+from lead_orchestrator.touches.whereabouts import Whereabouts
 
-__all__ = ["Decision", "Defer", "Facts", "Send", "Suppress", "decide"]
+__all__ = ["RULES", "Decision", "Defer", "Facts", "Rules", "Send", "Suppress", "decide"]
 
-WIDEST = QuietHours(time(8), time(21))  # 47 CFR 64.1200(c)(1): not before 8 or after 21, the called party's time
-DAY = timedelta(days=1)
-SUSPENDED_PAUSE = timedelta(hours=1)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+SUSPENDED_PAUSE = PERSON_PAUSE = timedelta(hours=1)
+ANSWERED_WITHIN = timedelta(hours=1)
+WHATSAPP_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the gate asks of one kind of message, beside what it asks of all (docs/sending.md has the table).
+
+    `ends_with_lead`: not after an answer, a booking, an end or a pause. `waits_for_person`: not while a person has the
+    conversation. `solicits`: caps and holidays count. `answers`: goes at any hour to somebody who has just written.
+    """
+
+    ends_with_lead: bool = False
+    waits_for_person: bool = False
+    needs_consent: bool = False
+    solicits: bool = False
+    answers: bool = False
+
+
+RULES: Mapping[MessageKind, Rules] = {
+    MessageKind.TOUCH: Rules(ends_with_lead=True, waits_for_person=True, needs_consent=True, solicits=True),
+    MessageKind.WELCOME: Rules(waits_for_person=True, solicits=True),
+    MessageKind.AD_HOC: Rules(solicits=True),
+    MessageKind.REMINDER: Rules(),
+    MessageKind.CONFIRMATION: Rules(answers=True),
+    MessageKind.REPLY: Rules(answers=True),
+}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a decision rests on. `channels` are those the message could take, the wanted one first."""
+    """All that a decision rests on. `channels` are those the message could take, the wanted one first.
+
+    `sent` is when the lead was written to within the last week, `wrote_at` when the person last wrote to us on a channel,
+    within the last day. `refused` are channels whose provider refused the franchise's account the last time.
+    """
 
     now: datetime
     kind: MessageKind
@@ -35,8 +68,7 @@ class Facts:
     paused: bool
     opted_out: frozenset[Channel]
     consented: frozenset[Channel]
-    zone: ZoneInfo
-    zone_from: str
+    place: Whereabouts
     window: QuietHours
     instant_replies: bool
     tenant_active: bool
@@ -44,16 +76,23 @@ class Facts:
     allowlist: Sequence[str]
     senders: frozenset[Channel]
     daily_cap: int
-    sent_in_a_day: Sequence[datetime] = field(default_factory=tuple)
+    weekly_cap: int
+    sent: Sequence[datetime] = ()
+    skip_holidays: bool = False
+    person_has_it: bool = False
+    wrote_at: Mapping[Channel, datetime] = field(default_factory=dict)
+    refused: frozenset[Channel] = frozenset()
+    whatsapp_template: str | None = None
 
 
 @dataclass(frozen=True)
 class Send:
-    """Now, on `channel`, and not after `before`."""
+    """Now, on `channel`, and not after `before`; `template` is WhatsApp's where free text is not allowed."""
 
     channel: Channel
     before: datetime
     decision: str
+    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,21 +114,23 @@ Decision = Send | Defer | Suppress
 
 def decide(facts: Facts) -> Decision:
     """Send, defer or suppress, with the reason in words."""
+    rules = RULES[facts.kind]
     if not facts.tenant_active:
         return Defer(facts.now + SUSPENDED_PAUSE, "Waiting: the franchise is suspended")
-    ended = _ended(facts)
+    ended = _ended(facts) if rules.ends_with_lead else None
     if ended is not None:
         return Suppress(ended, ends_touches=True)
+    if facts.person_has_it and rules.waits_for_person:
+        return Defer(facts.now + PERSON_PAUSE, "Waiting: a person has the conversation")
     refusals = {channel: _refusal(facts, channel) for channel in facts.channels}
     open_channels = [channel for channel, refusal in refusals.items() if refusal is None]
     if not open_channels:
         return _suppressed(refusals)
-    return _when(facts, open_channels[0], refusals)
+    channel = next((channel for channel in open_channels if channel not in facts.refused), open_channels[0])
+    return _when(facts, channel, _passed_over(facts, channel, refusals))
 
 
 def _ended(facts: Facts) -> str | None:
-    if facts.kind is not MessageKind.TOUCH:
-        return None
     if facts.status in ENDS_TOUCHES:
         return f"Not sent: the lead is {facts.status.value.lower().replace('_', ' ')}"
     return "Not sent: the touches are paused" if facts.paused else None
@@ -101,24 +142,48 @@ class _Refusal:
     for_good: bool = False
 
 
+_NO_ADDRESS = _Refusal("the lead has no address for it", for_good=True)
+_OPTED_OUT = _Refusal("the person opted out", for_good=True)
+_DEMO = _Refusal("demo mode is on and the address is not on the allow-list", for_good=True)
+_NO_CONSENT = _Refusal("there is no consent to further messages")
+_NO_SENDER = _Refusal("the franchise has no account to send it from")
+_NO_TEMPLATE = _Refusal("more than 24 hours after the person's last message it takes a template, and there is none")
+
+
 def _refusal(facts: Facts, channel: Channel) -> _Refusal | None:
     address = facts.addresses.get(channel)
     if not address:
-        return _Refusal("the lead has no address for it", for_good=True)
+        return _NO_ADDRESS
+    return _forbidden(facts, channel, address) or _impossible(facts, channel)
+
+
+def _forbidden(facts: Facts, channel: Channel, address: str) -> _Refusal | None:
     if channel in facts.opted_out:
-        return _Refusal("the person opted out", for_good=True)
+        return _OPTED_OUT
     if facts.demo_mode and not _allowed(address, facts.allowlist):
-        return _Refusal("demo mode is on and the address is not on the allow-list", for_good=True)
+        return _DEMO
     # The quote asked for an answer; whatever follows needs a yes of its own.
-    if facts.kind is MessageKind.TOUCH and facts.touch_number != 1 and channel not in facts.consented:
-        return _Refusal("there is no consent to further messages")
+    if RULES[facts.kind].needs_consent and facts.touch_number != 1 and channel not in facts.consented:
+        return _NO_CONSENT
+    return None
+
+
+def _impossible(facts: Facts, channel: Channel) -> _Refusal | None:
     if channel not in facts.senders:
-        return _Refusal("the franchise has no account to send it from")
+        return _NO_SENDER
+    if channel is Channel.WHATSAPP and not facts.whatsapp_template and not _whatsapp_is_open(facts):
+        return _NO_TEMPLATE
     return None
 
 
 def _allowed(address: str, allowlist: Sequence[str]) -> bool:
     return any(fnmatchcase(address.lower(), entry.lower()) for entry in allowlist)
+
+
+def _whatsapp_is_open(facts: Facts) -> bool:
+    """Whether free text may be sent there: within 24 hours of the person's own message."""
+    wrote_at = facts.wrote_at.get(Channel.WHATSAPP)
+    return wrote_at is not None and facts.now - wrote_at < WHATSAPP_WINDOW
 
 
 def _suppressed(refusals: Mapping[Channel, _Refusal | None]) -> Suppress:
@@ -127,42 +192,92 @@ def _suppressed(refusals: Mapping[Channel, _Refusal | None]) -> Suppress:
     return Suppress(f"Not sent. {'; '.join(reasons) or 'No channel is left'}", ends_touches=for_good)
 
 
-def _when(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal | None]) -> Decision:
-    window = _window(facts)
-    hours = f"{window.opens:%H:%M}-{window.closes:%H:%M} in {facts.zone.key} ({facts.zone_from})"
-    allowed = next_allowed(facts.now, facts.zone, window)
-    if allowed > facts.now:
-        return Defer(allowed, f"Waiting until {_local(allowed, facts.zone)}: outside the contact hours {hours}")
-    recent = sorted(moment for moment in facts.sent_in_a_day if moment > facts.now - DAY)
-    if len(recent) >= facts.daily_cap:
-        until = next_allowed(recent[-facts.daily_cap] + DAY, facts.zone, window)
-        words = (
-            f"Waiting until {_local(until, facts.zone)}: {len(recent)} messages within a day, at most {facts.daily_cap}"
-        )
-        return Defer(until, words)
-    skipped = [
-        f"{other.value}: {refusal.reason}" for other, refusal in refusals.items() if refusal and other != channel
+def _passed_over(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal | None]) -> str:
+    """Why it is not sent on the channel that was wanted."""
+    if channel is facts.channels[0]:
+        return ""
+    reasons = [f"{other.value}: {refusal.reason}" for other, refusal in refusals.items() if refusal]
+    reasons += [
+        f"{other.value}: its provider refuses the franchise's account"
+        for other, refusal in refusals.items()
+        if refusal is None and other in facts.refused and other is not channel
     ]
-    instead = f" instead of {'; '.join(skipped)}" if facts.channels[0] != channel else ""
-    words = f"Sent by {channel.value} at {_local(facts.now, facts.zone)}, within {hours}{instead}"
-    return Send(channel, _closing(facts.now, facts.zone, window), words)
+    return f" instead of {'; '.join(reasons)}"
 
 
-def _window(facts: Facts) -> QuietHours:
+def _when(facts: Facts, channel: Channel, passed_over: str) -> Decision:
+    rules, now = RULES[facts.kind], facts.now
+    hours = _hours(facts, rules)
+    opening = hours.opening(now)
+    wrote_at = max(facts.wrote_at.values(), default=None) if rules.answers else None
+    if wrote_at is not None and now - wrote_at < ANSWERED_WITHIN and (opening is None or opening.opens > now):
+        words = f"Sent by {channel.value} at {_local(now, facts)}: the person wrote at {_local(wrote_at, facts)}"
+        return Send(channel, now + ANSWERED_WITHIN, words, _template(facts, channel))
+    if opening is None:
+        return Suppress(f"Not sent: there is no time to write that is allowed {_where(facts)}")
+    if opening.opens > now:
+        return Defer(opening.opens, f"Waiting until {_local(opening.opens, facts)}: {_closed(facts, rules, opening)}")
+    full = _full(facts, hours) if rules.solicits else None
+    if full is not None:
+        return full
+    words = f"Sent by {channel.value} at {_local(now, facts)}, within {_shown(opening, facts)}{passed_over}"
+    return Send(channel, opening.closes, words, _template(facts, channel))
+
+
+def _hours(facts: Facts, rules: Rules) -> ContactHours:
     """The franchise's contact hours, as far as the law has them; an answer to a fresh quote may take all of those."""
-    if facts.instant_replies and facts.touch_number == 1:
-        return WIDEST
-    opens, closes = max(facts.window.opens, WIDEST.opens), min(facts.window.closes, WIDEST.closes)
-    return QuietHours(opens, closes) if opens < closes else QuietHours()
+    instant = facts.instant_replies and facts.touch_number == 1
+    holidays = facts.skip_holidays and rules.solicits
+    return contact_hours(facts.place.zones, facts.place.states, None if instant else facts.window, holidays=holidays)
 
 
-def _closing(now: datetime, zone: ZoneInfo, window: QuietHours) -> datetime:
-    """When today's window ends: a carrier's queue must not deliver after it."""
-    local = now.astimezone(zone)
-    return local.replace(hour=window.closes.hour, minute=window.closes.minute, second=0, microsecond=0).astimezone(
-        now.tzinfo
-    )
+def _full(facts: Facts, hours: ContactHours) -> Defer | None:
+    """A wait for the day or the week to have room again."""
+    by_law = most_in_a_day(facts.place.states)
+    day = min(facts.daily_cap, by_law) if by_law else facts.daily_cap
+    waits = [_room(facts, cap, span) for cap, span in ((day, DAY), (facts.weekly_cap, WEEK))]
+    until, why = max((wait for wait in waits if wait), default=(None, ""))
+    if until is None:
+        return None
+    opening = hours.opening(until)
+    until = max(until, opening.opens) if opening else until
+    return Defer(until, f"Waiting until {_local(until, facts)}: {why}")
 
 
-def _local(moment: datetime, zone: ZoneInfo) -> str:
-    return moment.astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
+def _room(facts: Facts, cap: int, span: timedelta) -> tuple[datetime, str] | None:
+    """When fewer than `cap` messages will lie within `span`, and why not now; None if it is so now."""
+    recent = sorted(moment for moment in facts.sent if moment > facts.now - span)
+    if len(recent) < cap:
+        return None
+    name = "a day" if span == DAY else "a week"
+    return recent[-cap] + span, f"{len(recent)} messages within {name}, at most {cap}"
+
+
+def _template(facts: Facts, channel: Channel) -> str | None:
+    if channel is not Channel.WHATSAPP or _whatsapp_is_open(facts):
+        return None
+    return facts.whatsapp_template
+
+
+def _closed(facts: Facts, rules: Rules, opening: Opening) -> str:
+    today = facts.now.astimezone(facts.place.zones[0]).date()
+    if facts.skip_holidays and rules.solicits and today in federal_holidays(today.year):
+        return "today is a federal holiday"
+    return f"outside the contact hours {_shown(opening, facts)}"
+
+
+def _shown(opening: Opening, facts: Facts) -> str:
+    """The hours of the day on which it opens, and where they hold."""
+    opens, closes = opening.week[opening.opens.astimezone(facts.place.zones[0]).weekday()]
+    return f"{opens // 60:02}:{opens % 60:02}-{closes // 60:02}:{closes % 60:02} {_where(facts)}"
+
+
+def _where(facts: Facts) -> str:
+    place = facts.place
+    zones = " and ".join(zone.key for zone in place.zones)
+    law = ", ".join(state for state in place.states if state in STATES)
+    return f"in {zones} ({place.known_by}{f'; law of {law}' if law else ''})"
+
+
+def _local(moment: datetime, facts: Facts) -> str:
+    return f"{moment.astimezone(facts.place.zones[0]):%a %Y-%m-%d %H:%M}"

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Table, Uuid, any_, bindparam, func, insert, or_, select, update
+from sqlalchemy import CompoundSelect, Select, Text, Uuid, column, func, literal, select, table, union_all, update
 
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.models import MessagingConfig, Tenant
+from lead_orchestrator.tenancy.models import MessagingConfig, Moment, Tenant
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
-    "Closing",
     "Due",
     "Setting",
     "Traffic",
     "add",
-    "add_attempts",
-    "add_messages",
+    "add_attempt",
     "attempt_of",
     "claim_due",
     "claim_statement",
     "claim_unknown",
-    "close_attempts",
+    "close_attempt",
     "config",
     "count_due",
     "expire_leases",
     "lock_message",
-    "lock_sending",
     "message",
     "opted_out_addresses",
     "owned_provider_ids",
@@ -45,6 +42,14 @@ __all__ = [
 ]
 
 _APP_NOW = func.app_now()
+_CHAT_SESSIONS = table(  # `chat` stands above this package; who takes a conversation over locks its lead first
+    "chat_sessions",
+    column("tenant_id", Uuid),
+    column("lead_id", Uuid),
+    column("channel", Text),
+    column("state", Text),
+    column("created_at", Moment),
+)
 
 
 @dataclass(frozen=True)
@@ -66,38 +71,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Leads of whom a message is just being sent, and when each was written to lately."""
+    """By lead: whom a message is just being sent; whose conversation a person has; when each was written to within a week,
+    and when the person last wrote on each channel within a day."""
 
     sending: set[UUID]
+    with_person: set[UUID]
     sent: dict[UUID, list[datetime]]
-
-
-@dataclass(frozen=True)
-class Closing:
-    """What became of one attempt."""
-
-    message: UUID
-    number: int
-    outcome: str
-    sid: str | None
-    code: str | None
-
-
-_LOGS = cast("Table", MessageLog.__table__)
-_CLOSE = (
-    update(_LOGS)
-    .where(
-        _LOGS.c.tenant_id == bindparam("tenant"),
-        _LOGS.c.message_id == bindparam("message"),
-        _LOGS.c.attempt == bindparam("number"),
-    )
-    .values(
-        status=bindparam("outcome"),
-        provider_message_id=bindparam("sid"),
-        error_code=bindparam("code"),
-        finished_at=func.clock_timestamp(),
-    )
-)
+    wrote_at: dict[UUID, dict[Channel, datetime]]
 
 
 def claim_statement(session: WriteSession, limit: int) -> Select[ScheduledMessage, Lead]:
@@ -146,20 +126,44 @@ async def opted_out_addresses(session: ReadSession, hashes: Sequence[bytes]) -> 
 
 
 async def traffic(session: ReadSession, lead_ids: Sequence[UUID]) -> Traffic:
-    """What these leads are just being sent, and were within the last 24 hours; read after their lock was taken."""
-    recent = ScheduledMessage.sent_at.between(_APP_NOW - timedelta(days=1), _APP_NOW)
-    statement = select(ScheduledMessage.lead_id, ScheduledMessage.status, ScheduledMessage.sent_at, recent).where(
-        ScheduledMessage.tenant_id == session.scope.tenant_id,
-        ScheduledMessage.lead_id.in_(lead_ids),
-        or_(ScheduledMessage.status == MessageStatus.SENDING, recent),
-    )
-    found = Traffic(set(), {})
-    for lead_id, status, sent_at, is_recent in await session.execute(statement):
-        if status == MessageStatus.SENDING:
-            found.sending.add(lead_id)
-        if is_recent and sent_at:
-            found.sent.setdefault(lead_id, []).append(sent_at)
+    """What happened lately between us and these leads; read after their lock was taken."""
+    found = Traffic(set(), set(), {}, {})
+    for lead_id, what, channel, at in await session.execute(_traffic(session.scope.tenant_id, lead_ids)):
+        match what:
+            case "sending":
+                found.sending.add(lead_id)
+            case "sent":
+                found.sent.setdefault(lead_id, []).append(at)
+            case "wrote":
+                found.wrote_at.setdefault(lead_id, {})[Channel(channel)] = at
+            case "person":
+                found.with_person.add(lead_id)
     return found
+
+
+def _traffic(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CompoundSelect[*tuple[Any, ...]]:
+    message, log, chat = ScheduledMessage, MessageLog, _CHAT_SESSIONS.c
+    of_message = (message.tenant_id == tenant_id, message.lead_id.in_(lead_ids))
+    sending = select(message.lead_id, literal("sending"), message.channel, message.due_at).where(
+        *of_message, message.status == MessageStatus.SENDING
+    )
+    sent = select(message.lead_id, literal("sent"), message.channel, message.sent_at).where(
+        *of_message, message.sent_at.between(_APP_NOW - timedelta(days=7), _APP_NOW)
+    )
+    wrote = (
+        select(log.lead_id, literal("wrote"), log.channel, func.max(log.at))
+        .where(
+            log.tenant_id == tenant_id,
+            log.lead_id.in_(lead_ids),
+            log.direction == "INBOUND",
+            log.at.between(_APP_NOW - timedelta(days=1), _APP_NOW),
+        )
+        .group_by(log.lead_id, log.channel)
+    )
+    person = select(chat.lead_id, literal("person"), chat.channel, chat.created_at).where(
+        chat.tenant_id == tenant_id, chat.lead_id.in_(lead_ids), chat.state == "HUMAN"
+    )
+    return union_all(sending, sent, wrote, person)
 
 
 async def setting(session: ReadSession) -> Setting | None:
@@ -185,31 +189,8 @@ async def refuse_channel(session: WriteSession, channel: Channel, reason: str | 
     await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def add_attempts(session: WriteSession, attempts: Sequence[Mapping[str, object]]) -> None:
-    """Insert these rows of the ledger in one statement."""
-    if attempts:
-        await session.execute(insert(MessageLog), attempts)
-
-
-async def add_messages(session: WriteSession, messages: Sequence[Mapping[str, object]]) -> None:
-    """Insert these messages in one statement."""
-    if messages:
-        await session.execute(insert(ScheduledMessage), messages)
-
-
-async def lock_sending(session: WriteSession, message_ids: Sequence[UUID]) -> Sequence[Due]:
-    """Those of the messages of which a result is awaited, locked with their leads; what somebody else holds is left out."""
-    statement = (
-        select(ScheduledMessage, Lead)
-        .join(Lead, (Lead.tenant_id == ScheduledMessage.tenant_id) & (Lead.id == ScheduledMessage.lead_id))
-        .where(
-            ScheduledMessage.tenant_id == session.scope.tenant_id,
-            ScheduledMessage.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
-            ScheduledMessage.status.in_([MessageStatus.SENDING, MessageStatus.UNKNOWN]),
-        )
-        .with_for_update(key_share=True, skip_locked=True, of=[ScheduledMessage, Lead])
-    )
-    return [Due(message, lead) for message, lead in await session.execute(statement, {"ids": list(message_ids)})]
+def add_attempt(session: WriteSession, attempt: MessageLog) -> None:
+    session.add(attempt)
 
 
 async def lock_message(
@@ -238,28 +219,29 @@ async def attempt_of(session: ReadSession, message_id: UUID, attempt: int) -> Me
     return (await session.scalars(statement)).one()
 
 
-async def close_attempts(session: WriteSession, closings: Sequence[Closing]) -> None:
-    """Write what became of attempts, in one statement."""
-    if not closings:
-        return
-    rows = [{"tenant": session.scope.tenant_id, **vars(closing)} for closing in closings]
-    await (await session.connection()).execute(_CLOSE, rows)
+async def close_attempt(session: WriteSession, message_id: UUID, attempt: int, **values: object) -> None:
+    """Write what became of an attempt."""
+    statement = (
+        update(MessageLog)
+        .where(
+            MessageLog.tenant_id == session.scope.tenant_id,
+            MessageLog.message_id == message_id,
+            MessageLog.attempt == attempt,
+        )
+        .values(**values, finished_at=func.clock_timestamp())
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def expire_leases(session: WriteSession) -> int:
-    """Messages whose sender died between intent and result become unknown, to be asked about at once.
-
-    One whose result is just being written is left out.
-    """
-    own = ScheduledMessage.tenant_id == session.scope.tenant_id
-    expired = (
-        select(ScheduledMessage.id)
-        .where(own, ScheduledMessage.status == MessageStatus.SENDING, ScheduledMessage.lease_until <= func.now())
-        .with_for_update(key_share=True, skip_locked=True)
-    )
+    """Messages whose sender died between intent and result become unknown, to be asked about at once."""
     statement = (
         update(ScheduledMessage)
-        .where(own, ScheduledMessage.id.in_(expired))
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.status == MessageStatus.SENDING,
+            ScheduledMessage.lease_until <= func.now(),
+        )
         .values(
             status=MessageStatus.UNKNOWN,
             lease_until=func.now(),

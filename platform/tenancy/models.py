@@ -111,6 +111,8 @@ class MessagingConfig(Base):
     quiet_hours_end: Mapped[time] = mapped_column(server_default="09:00")
     instant_replies: Mapped[bool] = mapped_column(server_default="false")
     daily_cap: Mapped[int] = mapped_column(server_default="3")
+    weekly_cap: Mapped[int] = mapped_column(server_default="10")
+    skip_holidays: Mapped[bool] = mapped_column(server_default="false")
     sms_refused: Mapped[str | None] = mapped_column(Text)
     email_refused: Mapped[str | None] = mapped_column(Text)
     whatsapp_refused: Mapped[str | None] = mapped_column(Text)

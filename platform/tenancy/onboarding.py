@@ -91,6 +91,9 @@ class Messaging(_Part):
     sendgrid_from_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
     sendgrid_from_name: str | None = None
     instant_replies: bool = False
+    daily_cap: int = Field(default=3, ge=1, le=20)
+    weekly_cap: int = Field(default=10, ge=1, le=50)
+    skip_holidays: bool = False
 
 
 class Franchise(_Part):

@@ -10,9 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 
+from lead_orchestrator.chat.models import ChatSession, ChatState
 from lead_orchestrator.db import database_url
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus
 from lead_orchestrator.leads.service import Leads, locked
+from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.factories import phone_number
 from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
@@ -67,15 +69,33 @@ async def test_at_night_a_touch_waits_for_the_morning(stack: Stack) -> None:
     assert "outside the contact hours" in str(first["decision"])
 
 
-async def test_the_customers_own_zone_decides_and_one_that_does_not_exist_falls_back_to_the_shops(stack: Stack) -> None:
+async def test_what_is_known_of_the_customers_place_decides_the_zone(stack: Stack) -> None:
     await stack.local_time(time(18))
-    eastern = await make_lead(stack, time_zone="America/New_York")
-    wrong = await make_lead(stack, time_zone="Mars/Olympus")
+    nobodys = "+15555550123"
+    stated = await make_lead(stack, time_zone="America/New_York", postal_code="90015")
+    living = await make_lead(stack, postal_code="10001")
+    calling = await make_lead(stack, time_zone="Mars/Olympus")
+    unknown = await make_lead(stack, phone=nobodys)
 
-    assert await dispatch(stack) == {"DEFERRED": 1, "SENT": 1}
+    assert await dispatch(stack) == {"DEFERRED": 2, "SENT": 2}
 
-    assert "in America/New_York (the customer's zone)" in (await touches(stack, eastern.id))[0]["decision"]
-    assert "in America/Los_Angeles (the shop's zone)" in (await touches(stack, wrong.id))[0]["decision"]
+    decisions = [(await touches(stack, lead.id))[0]["decision"] for lead in (stated, living, calling, unknown)]
+    assert "in America/New_York (the customer's zone)" in decisions[0]
+    assert "in America/New_York (by the postal code)" in decisions[1]
+    assert "in America/Los_Angeles (by the area code)" in decisions[2]
+    assert "in America/Los_Angeles (the shop's zone)" in decisions[3]
+
+
+async def test_a_states_hours_hold_where_they_are_narrower_than_the_franchises(stack: Stack) -> None:
+    evening = await stack.local_time(time(18, 30))
+    await make_lead(stack, phone="+14015550123", time_zone="America/Los_Angeles")  # a number of Rhode Island
+
+    assert await dispatch(stack) == {"DEFERRED": 1}
+
+    [row] = await stack.rows("SELECT due_at, decision FROM scheduled_messages")
+    opens = {5: 10, 4: 10}.get(evening.weekday(), 9)  # tomorrow is Saturday or Sunday: 10:00
+    assert row["due_at"] == (evening + timedelta(days=1)).replace(hour=opens, minute=0, second=0, microsecond=0)
+    assert "law of RI" in row["decision"]
 
 
 async def test_contact_hours_that_are_none_do_not_stop_everything(stack: Stack) -> None:
@@ -148,6 +168,105 @@ async def test_a_new_tenant_is_in_demo_mode(stack: Stack) -> None:
         "SELECT column_default FROM information_schema.columns WHERE table_name = 'tenants' AND column_name = 'demo_mode'"
     )
     assert rows == [{"column_default": "true"}]
+
+
+async def test_the_weeks_cap_counts_what_was_sent_within_seven_days(stack: Stack) -> None:
+    await set_tenant(stack, "UPDATE tenant_messaging_configs SET weekly_cap = 2 WHERE tenant_id = :tenant")
+    lead = await make_lead(stack)
+    for _ in range(4):
+        await dispatch(stack)
+        await stack.wind(timedelta(days=1, minutes=1))
+
+    first, second, third = await touches(stack, lead.id)
+
+    assert [row["status"] for row in (first, second, third)] == ["SENT", "SENT", "SCHEDULED"]
+    assert third["due_at"] == first["sent_at"] + timedelta(days=7)
+    assert third["decision"].endswith("2 messages within a week, at most 2")
+
+
+async def test_holidays_are_left_out_where_the_franchise_wants_it(stack: Stack) -> None:
+    now = await stack.local_time(time(10))
+    days_to_new_year = (datetime(now.year + 1, 1, 1).date() - now.date()).days  # noqa: DTZ001 - a date of the wall
+    holiday = await stack.local_time(time(10), days=days_to_new_year)
+    await make_lead(stack)
+    await set_tenant(stack, "UPDATE tenant_messaging_configs SET skip_holidays = true WHERE tenant_id = :tenant")
+
+    assert await dispatch(stack) == {"DEFERRED": 1}
+
+    [row] = await stack.rows("SELECT due_at, decision FROM scheduled_messages")
+    assert row["due_at"] == (holiday + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0)
+    assert row["decision"].endswith("today is a federal holiday")
+
+
+async def take_over(_leads: Leads, session: WriteSession, lead: Lead) -> None:
+    now = lead.created_at
+    chat = {"tenant_id": lead.tenant_id, "location_id": lead.location_id, "lead_id": lead.id}
+    session.add(ChatSession(**chat, channel=Channel.SMS, state=ChatState.HUMAN, created_at=now))
+
+
+async def test_while_a_person_has_the_conversation_touches_wait_and_replies_go_out(stack: Stack) -> None:
+    lead = await make_lead(stack)
+    await change(stack, lead.id, lambda session, held: take_over(stack.services.leads, session, held))
+
+    assert await dispatch(stack) == {"DEFERRED": 1}
+    [waiting] = await touches(stack, lead.id)
+    assert waiting["decision"] == "Waiting: a person has the conversation"
+    await made_message(stack, lead, "I am on it")
+    assert await dispatch(stack) == {"SENT": 1}
+
+    async with stack.services.tenancy.write(stack.scope) as session:
+        await session.execute(text("UPDATE chat_sessions SET state = 'ASSISTANT'"))
+    await stack.wind(timedelta(hours=1))
+    assert await dispatch(stack) == {"SENT": 1}
+
+
+async def test_a_person_who_takes_over_first_keeps_a_claim_out(stack: Stack) -> None:
+    lead = await make_lead(stack)
+
+    async with stack.services.tenancy.write(stack.scope) as session:
+        held = await locked(session, lead.id)
+        assert await dispatch(stack) == {}
+        await take_over(stack.services.leads, session, held)
+    await dispatch(stack)
+
+    assert stack.world.messages == []
+    assert [row["status"] for row in await touches(stack, lead.id)] == ["SCHEDULED"]
+
+
+async def test_somebody_who_has_just_written_is_answered_at_night(stack: Stack) -> None:
+    night = await stack.local_time(time(23))
+    lead = await make_lead(stack)
+    quiet = await make_lead(stack)
+    for answered in (lead, quiet):
+        await made_message(stack, answered, "Of course", due_at=night - timedelta(minutes=1))
+    await wrote(stack, lead, night - timedelta(minutes=5))
+    await wrote(stack, quiet, night - timedelta(hours=3))
+
+    await dispatch(stack)
+    await dispatch(stack)
+
+    assert [(message.to, message.body) for message in stack.world.messages] == [(lead.phone, "Of course")]
+    [sent] = [row for row in await touches(stack, lead.id) if row["kind"] == "REPLY"]
+    assert ": the person wrote at " in sent["decision"]
+
+
+async def wrote(stack: Stack, lead: Lead, at: datetime) -> None:
+    """The lead texted us."""
+    inbound = MessageLog(
+        tenant_id=lead.tenant_id,
+        location_id=lead.location_id,
+        lead_id=lead.id,
+        attempt=0,
+        direction="INBOUND",
+        channel=Channel.SMS,
+        address=lead.phone or "",
+        sender="+13105550100",
+        body="What does it cost?",
+        status="RECEIVED",
+        at=at,
+    )
+    async with stack.services.tenancy.write(stack.scope) as session:
+        session.add(inbound)
 
 
 async def opt_out(leads: Leads, session: WriteSession, lead: Lead) -> None:
@@ -246,7 +365,7 @@ async def test_two_leads_of_one_blocked_number_are_opted_out_without_a_deadlock(
 
 
 async def test_refused_credentials_are_flagged_and_the_touch_is_tried_again_later(stack: Stack) -> None:
-    lead = await make_lead(stack)
+    lead = await make_lead(stack, email=None)
     await stack.fault("twilio", "bad_credentials", count=1)
 
     assert await dispatch(stack) == {"SCHEDULED": 1}
@@ -258,6 +377,20 @@ async def test_refused_credentials_are_flagged_and_the_touch_is_tried_again_late
     await stack.wind(timedelta(hours=1, minutes=16))
     assert await dispatch(stack) == {"SENT": 1}
     assert await flags(stack) == (None, None)
+
+
+async def test_while_credentials_are_refused_a_touch_takes_the_other_channel(stack: Stack) -> None:
+    await make_lead(stack, email=None)
+    await stack.fault("twilio", "bad_credentials", count=1)
+    assert await dispatch(stack) == {"SCHEDULED": 1}
+    lead = await make_lead(stack)
+
+    assert await dispatch(stack) == {"SENT": 1}
+
+    [mail] = [message for message in stack.world.messages if message.to == lead.email]
+    assert mail.channel == "EMAIL"
+    decision = (await touches(stack, lead.id))[0]["decision"]
+    assert decision.endswith("instead of SMS: its provider refuses the franchise's account")
 
 
 async def flags(stack: Stack) -> tuple[str | None, str | None]:

@@ -13,8 +13,10 @@ from lead_orchestrator.leads.models import Channel, LeadStatus, MessageKind
 from lead_orchestrator.leads.status import ENDS_TOUCHES
 from lead_orchestrator.messaging.gate import Decision, Defer, Facts, Send, Suppress, decide
 from lead_orchestrator.touches.quiet_hours import QuietHours
+from lead_orchestrator.touches.whereabouts import Whereabouts
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+AT_THE_SHOP = Whereabouts((LOS_ANGELES,), (), "the shop's zone")
 PHONE, EMAIL = "+12135550101", "ada@example.com"
 NOON = datetime(2026, 11, 23, 12, tzinfo=LOS_ANGELES).astimezone(UTC)
 BOTH = frozenset({Channel.SMS, Channel.EMAIL})
@@ -32,8 +34,7 @@ def facts(**changes: Any) -> Facts:
         paused=False,
         opted_out=frozenset(),
         consented=BOTH,
-        zone=LOS_ANGELES,
-        zone_from="the shop's zone",
+        place=AT_THE_SHOP,
         window=QuietHours(),
         instant_replies=False,
         tenant_active=True,
@@ -41,6 +42,7 @@ def facts(**changes: Any) -> Facts:
         allowlist=(),
         senders=BOTH,
         daily_cap=3,
+        weekly_cap=10,
     )
     return replace(usual, **changes)
 
@@ -258,7 +260,7 @@ def test_hours_that_lie_wholly_outside_the_law_become_the_default() -> None:
 def test_a_full_day_waits_until_the_oldest_of_it_is_a_day_old() -> None:
     recent = [NOON - timedelta(hours=2), NOON - timedelta(hours=20), NOON - timedelta(hours=1)]
 
-    wait = deferred(decide(facts(sent_in_a_day=recent)))
+    wait = deferred(decide(facts(sent=recent)))
 
     assert wait.until == NOON + timedelta(hours=4)
     assert wait.decision == "Waiting until Mon 2026-11-23 16:00: 3 messages within a day, at most 3"
@@ -267,13 +269,144 @@ def test_a_full_day_waits_until_the_oldest_of_it_is_a_day_old() -> None:
 def test_a_full_day_that_ends_at_night_waits_for_the_morning_after() -> None:
     recent = [NOON - timedelta(hours=hours) for hours in (1, 2, 3)]
 
-    assert local(deferred(decide(facts(sent_in_a_day=recent, now=NOON + timedelta(hours=7)))).until).startswith(
-        "2026-11-24T09"
-    )
+    assert local(deferred(decide(facts(sent=recent, now=NOON + timedelta(hours=7)))).until).startswith("2026-11-24T09")
 
 
 def test_what_was_sent_more_than_a_day_ago_does_not_count() -> None:
-    sent(decide(facts(sent_in_a_day=[NOON - timedelta(days=1), NOON - timedelta(hours=2), NOON - timedelta(hours=3)])))
+    sent(decide(facts(sent=[NOON - timedelta(days=1), NOON - timedelta(hours=2), NOON - timedelta(hours=3)])))
+
+
+def in_states(*states: str) -> Whereabouts:
+    return replace(AT_THE_SHOP, states=states, known_by="by the postal code")
+
+
+def test_a_states_law_narrows_the_hours_and_the_decision_names_it() -> None:
+    send = sent(decide(facts(place=in_states("CT", "CA"), window=QuietHours(time(8), time(21)))))
+
+    assert local(send.before) == "2026-11-23T20:00-08:00"
+    assert send.decision.endswith("within 09:00-20:00 in America/Los_Angeles (by the postal code; law of CT)")
+
+
+def test_instant_replies_go_as_far_as_the_states_law() -> None:
+    evening = at("2026-11-23T20:30", touch_number=1, instant_replies=True)
+
+    assert isinstance(decide(evening), Send)
+    assert isinstance(decide(replace(evening, place=in_states("FL"))), Defer)
+
+
+def test_somebody_who_may_be_in_two_zones_is_written_to_when_both_allow_it() -> None:
+    both = Whereabouts((ZoneInfo("America/New_York"), LOS_ANGELES), (), "by the area code")
+
+    wait = deferred(decide(at("2026-11-23T17:00", place=both)))
+
+    assert local(wait.until) == "2026-11-24T09:00-08:00"
+    assert "in America/New_York and America/Los_Angeles (by the area code)" in wait.decision
+
+
+def test_where_no_time_is_lawful_it_is_never_sent_and_the_touches_go_on() -> None:
+    names = ("Pacific/Honolulu", "America/New_York", "Europe/Berlin", "Asia/Tokyo")
+    anywhere = Whereabouts(tuple(map(ZoneInfo, names)), (), "by the area code")
+
+    suppress = suppressed(decide(facts(place=anywhere)))
+
+    assert suppress.decision.startswith("Not sent: there is no time to write that is allowed in Pacific/Honolulu and")
+    assert not suppress.ends_touches
+
+
+def test_a_state_that_allows_three_solicitations_a_day_overrides_a_larger_cap() -> None:
+    recent = [NOON - timedelta(hours=hours) for hours in (1, 2, 3)]
+    known = facts(daily_cap=20, sent=recent)
+
+    assert isinstance(decide(known), Send)
+    wait = deferred(decide(replace(known, place=in_states("FL"))))
+    assert wait.decision.endswith("3 messages within a day, at most 3")
+
+
+def test_a_full_week_waits_until_the_oldest_of_it_is_a_week_old() -> None:
+    sent_before = [NOON - timedelta(days=days, hours=1) for days in (1, 3, 5)]
+
+    wait = deferred(decide(facts(sent=sent_before, weekly_cap=3)))
+
+    assert wait.until == NOON + timedelta(days=2, hours=-1)
+    assert wait.decision.endswith("3 messages within a week, at most 3")
+    sent(decide(facts(sent=sent_before, weekly_cap=4)))
+
+
+@pytest.mark.parametrize("kind", sorted(MessageKind))
+def test_caps_and_holidays_are_for_what_solicits(kind: MessageKind) -> None:
+    solicits = kind in {MessageKind.TOUCH, MessageKind.WELCOME, MessageKind.AD_HOC}
+    christmas = at("2026-12-25T12:00", kind=kind, skip_holidays=True)
+    full = facts(kind=kind, sent=[NOON - timedelta(hours=1)] * 3)
+
+    assert [isinstance(decide(known), Defer) for known in (christmas, full)] == [solicits, solicits]
+
+
+@pytest.mark.parametrize("kind", sorted(MessageKind))
+def test_while_a_person_has_the_conversation_what_the_product_says_by_itself_waits(kind: MessageKind) -> None:
+    known = facts(kind=kind, person_has_it=True)
+
+    assert isinstance(decide(known), Defer) is (kind in {MessageKind.TOUCH, MessageKind.WELCOME})
+
+
+@pytest.mark.parametrize("kind", sorted(MessageKind))
+def test_at_night_only_somebody_who_has_just_written_is_answered(kind: MessageKind) -> None:
+    night = at("2026-11-23T23:00", kind=kind)
+    asked = replace(night, wrote_at={Channel.SMS: night.now - timedelta(minutes=59)})
+    long_ago = replace(night, wrote_at={Channel.SMS: night.now - timedelta(minutes=60)})
+
+    assert isinstance(decide(night), Defer)
+    assert isinstance(decide(long_ago), Defer)
+    assert isinstance(decide(asked), Send) is (kind in {MessageKind.REPLY, MessageKind.CONFIRMATION})
+
+
+def test_an_answer_at_night_must_arrive_within_the_hour_and_never_after_an_opt_out() -> None:
+    night = at("2026-11-23T23:00", kind=MessageKind.REPLY, channels=[Channel.SMS])
+    asked = replace(night, wrote_at={Channel.SMS: night.now - timedelta(minutes=1)})
+
+    assert sent(decide(asked)).before == night.now + timedelta(hours=1)
+    assert isinstance(decide(replace(asked, opted_out=BOTH)), Suppress)
+
+
+@pytest.mark.parametrize("kind", sorted(MessageKind))
+def test_what_everybody_is_owed_holds_for_every_kind(kind: MessageKind) -> None:
+    assert isinstance(decide(facts(kind=kind, opted_out=BOTH)), Suppress)
+    assert isinstance(decide(facts(kind=kind, demo_mode=True)), Suppress)
+    assert isinstance(decide(facts(kind=kind, senders=frozenset())), Suppress)
+    assert isinstance(decide(facts(kind=kind, tenant_active=False)), Defer)
+    assert isinstance(decide(at("2026-11-23T23:00", kind=kind)), Defer)
+
+
+def test_a_channel_whose_account_is_refused_is_passed_over_while_there_is_another() -> None:
+    send = sent(decide(facts(refused=frozenset({Channel.SMS}))))
+
+    assert send.channel is Channel.EMAIL
+    assert send.decision.endswith("instead of SMS: its provider refuses the franchise's account")
+    assert sent(decide(facts(refused=BOTH))).channel is Channel.SMS  # how else would it be found to work again
+
+
+def on_whatsapp(**changes: Any) -> Facts:
+    every = frozenset(Channel)
+    channels = [Channel.WHATSAPP, Channel.SMS, Channel.EMAIL]
+    addresses = {Channel.WHATSAPP: PHONE, Channel.SMS: PHONE, Channel.EMAIL: EMAIL}
+    usual = {"channels": channels, "addresses": addresses, "senders": every, "consented": every}
+    return facts(**{**usual, **changes})
+
+
+def test_whatsapp_takes_free_text_within_a_day_of_the_persons_message_only() -> None:
+    fresh = on_whatsapp(wrote_at={Channel.WHATSAPP: NOON - timedelta(hours=23, minutes=59)}, whatsapp_template="quote")
+    late = replace(fresh, wrote_at={Channel.WHATSAPP: NOON - timedelta(hours=24)})
+
+    assert (sent(decide(fresh)).channel, sent(decide(fresh)).template) == (Channel.WHATSAPP, None)
+    assert (sent(decide(late)).channel, sent(decide(late)).template) == (Channel.WHATSAPP, "quote")
+
+
+def test_without_a_template_the_next_channel_takes_over_from_whatsapp() -> None:
+    send = sent(decide(on_whatsapp(wrote_at={Channel.SMS: NOON})))  # a text opens nothing there
+
+    assert (send.channel, send.template) == (Channel.SMS, None)
+    assert (
+        "instead of WHATSAPP: more than 24 hours after the person's last message it takes a template" in send.decision
+    )
 
 
 def some_of(channels: frozenset[Channel]) -> st.SearchStrategy[frozenset[Channel]]:
@@ -294,8 +427,17 @@ worlds = st.builds(
     paused=st.booleans(),
     opted_out=some_of(BOTH),
     consented=some_of(BOTH),
-    zone=st.sampled_from(
-        [ZoneInfo(name) for name in ("America/New_York", "America/Phoenix", "Pacific/Honolulu")] + [LOS_ANGELES]
+    place=st.sampled_from(
+        [
+            Whereabouts(tuple(map(ZoneInfo, names)), states, "stated")
+            for names in (
+                ["America/New_York"],
+                ["America/Phoenix", "America/Denver"],
+                ["Pacific/Honolulu"],
+                ["America/Los_Angeles"],
+            )
+            for states in ((), ("TX",), ("RI", "FL"))
+        ]
     ),
     window=windows,
     instant_replies=st.booleans(),
@@ -304,7 +446,8 @@ worlds = st.builds(
     allowlist=st.sampled_from([(), (PHONE,), ("*@example.com",), ("*",)]),
     senders=some_of(BOTH),
     daily_cap=st.integers(1, 3),
-    sent_in_a_day=st.lists(st.just(NOON), max_size=3),
+    weekly_cap=st.just(10),
+    sent=st.lists(st.just(NOON), max_size=3),
 )
 
 
@@ -316,11 +459,11 @@ def test_whatever_is_sent_may_be_sent(known: Facts) -> None:
         assert decision.until > known.now
     if not isinstance(decision, Send):
         return
-    wall = known.now.astimezone(known.zone)
+    wall = known.now.astimezone(known.place.zones[0])
     assert time(8) <= wall.time() < time(21)
     assert known.window.allows(wall) or known.instant_replies or not _lawful(known.window)
     assert known.now < decision.before <= known.now + timedelta(hours=13)
-    assert decision.before.astimezone(known.zone).time() <= time(21)
+    assert decision.before.astimezone(known.place.zones[0]).time() <= time(21)
     assert decision.channel not in known.opted_out
     assert decision.channel in known.senders
     assert known.addresses[decision.channel]
@@ -339,7 +482,7 @@ def _lawful(window: QuietHours) -> bool:
 
 @given(worlds)
 def test_a_deferred_message_is_not_deferred_for_the_hours_again(known: Facts) -> None:
-    first = decide(replace(known, tenant_active=True, sent_in_a_day=()))
+    first = decide(replace(known, tenant_active=True, sent=()))
 
     if isinstance(first, Defer):
-        assert isinstance(decide(replace(known, tenant_active=True, sent_in_a_day=(), now=first.until)), Send)
+        assert isinstance(decide(replace(known, tenant_active=True, sent=(), now=first.until)), Send)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lead_orchestrator.errors import BadInputError
-from lead_orchestrator.touches.quiet_hours import QuietHours, next_allowed
+from lead_orchestrator.touches.contact_hours import ContactHours
+from lead_orchestrator.touches.quiet_hours import QuietHours
 from lead_orchestrator.touches.wall_time import change_between
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -44,6 +45,15 @@ def window_of(edges: tuple[int, int]) -> QuietHours:
 
 def local(zone: ZoneInfo, *parts: int, fold: int = 0) -> datetime:
     return datetime(*parts, tzinfo=zone, fold=fold).astimezone(UTC)  # type: ignore[misc,arg-type]  # year to minute
+
+
+def next_allowed(now: datetime, zone: ZoneInfo, window: QuietHours) -> datetime:
+    """By the tenant's window alone."""
+    edges = (window.opens, window.closes)
+    opens, closes = (edge.hour * 60 + edge.minute for edge in edges)
+    opening = ContactHours((zone,), [((opens, closes),) * 7]).opening(now)
+    assert opening is not None
+    return max(now, opening.opens)
 
 
 def shown(moment: datetime, zone: ZoneInfo = NEW_YORK) -> str:
