@@ -146,6 +146,8 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenV
         Route("/c/{token}", links.chat, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),
+        Route("/u/{token}/choices", links.unsubscribe_page, methods=["GET"]),
+        Route("/u/{token}/choices", links.choose, methods=["POST"]),
         Route("/.well-known/jwks.json", jwks),
         Route("/health", _health),
         Route("/ready", ready),

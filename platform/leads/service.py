@@ -208,6 +208,45 @@ class Leads:
             hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
             await self._opted_out(session, other, hit, reason)
 
+    async def opt_in(
+        self,
+        session: WriteSession,
+        lead: Lead,
+        channels: Iterable[Channel],
+        reason: str,
+        *,
+        consents: Sequence[ConsentGiven] = (),
+    ) -> bool:
+        """Write to this person's addresses on `channels` again; False if they had not opted out.
+
+        The lead is locked with `locked_person`. What opted out on other channels stays so; `consents` go into the ledger.
+        """
+        hashes = self._hashes(session, lead, channels)
+        if not await repository.opted_out_channels(session, hashes):
+            return False
+        await repository.remove_opt_outs(session, hashes)
+        self._consent(session, lead, consents, await app_now(session))
+        for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
+            await self._opted_in(session, other, hashes, reason)
+        return True
+
+    async def before_erasure(self, session: WriteSession, lead: Lead) -> None:
+        """Keep hashes of the locked person's addresses before its rows are deleted.
+
+        Else the next poll of the CRM, which still has the order, would make a new lead of it and write to it.
+        """
+        await self.opt_out(session, lead, None, "Erased at the person's request")
+
+    async def _opted_in(self, session: WriteSession, lead: Lead, hashes: Mapping[Channel, bytes], reason: str) -> None:
+        own = self._hashes(session, lead, _ALL_CHANNELS)
+        back = {channel for channel, value in hashes.items() if own.get(channel) == value} & set(lead.opted_out)
+        if not back:
+            return
+        lead.opted_out = sorted(set(lead.opted_out) - back)
+        _became(session, lead, "lead.opted_in", {"channels": sorted(back)})
+        if lead.status == LeadStatus.OPTED_OUT and reachable(lead):
+            await self.move(session, lead, LeadStatus.ENGAGED, reason)
+
     async def _opted_out(self, session: WriteSession, lead: Lead, channels: set[Channel], reason: str) -> None:
         if not channels - {Channel(channel) for channel in lead.opted_out}:
             return

@@ -1,4 +1,4 @@
-"""The pages behind the links in a customer's messages: how to reach the shop, and how to end the mails."""
+"""The pages behind the links in a customer's messages: how to reach the shop, and what the customer wants to receive."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import html
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
-from lead_orchestrator.errors import NotFoundError
+from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.leads.service import Leads, locked_person
+from lead_orchestrator.rest.page_texts import TEXTS
+from lead_orchestrator.rest.pages import form_fields, language, page
+from lead_orchestrator.rest.preferences import Preferences, apply_choice, offered, preferences_form
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.links import LinkSigner, OpenedLink
 from lead_orchestrator.tenancy.models import Location
@@ -19,27 +22,13 @@ from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["CustomerLinks"]
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>{title}</title><style>
-body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto; padding: 0 1.2rem; color: #1c2330 }}
-h1 {{ font-size: 1.6rem; line-height: 1.25 }} a, button {{ color: #0b57d0 }}
-button {{ font: inherit; color: #fff; background: #0b57d0; border: 0; border-radius: .5rem; padding: .7rem 1.2rem; cursor: pointer }}
-button:focus-visible, a:focus-visible {{ outline: 3px solid #ffb300; outline-offset: 2px }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #12161d; color: #e6eaf0 }} a {{ color: #8ab4f8 }} }}
-</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"""
-
-
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",  # the token in the address goes nowhere else
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-}
-
 
 @dataclass(frozen=True)
 class CustomerLinks:
-    """Every link is signed; what it names is the only thing its page shows or changes."""
+    """Every link is signed; what it names is the only thing its page shows or changes.
+
+    The token is the authority, so no cookie is set or read and nothing can be forged from another site.
+    """
 
     tenancy: Tenancy
     leads: Leads
@@ -50,31 +39,60 @@ class CustomerLinks:
         opened = self._open("chat", request)
         location = await self._shop(opened) if opened else None
         if location is None:
-            return _ended()
-        name = html.escape(location.name)
-        call = (
-            f'<p>Or call <a href="tel:{html.escape(location.phone)}">{html.escape(location.phone)}</a>.</p>'
-            if location.phone
-            else ""
-        )
+            return _ended(request)
+        texts = TEXTS[language(request)]
+        name, phone = html.escape(location.name), html.escape(location.phone or "")
+        number = f'<a href="tel:{phone}">{phone}</a>'
+        call = f"<p>{texts['call'].format(phone=number)}</p>" if phone else ""
         where = f"<p>{html.escape(location.address)}</p>" if location.address else ""
-        return _page(
-            f"{name} is glad to help", f"<p>Just answer the message you received: {name} reads it.</p>{call}{where}"
-        )
+        body = f"<p>{texts['answer'].format(shop=name)}</p>{call}{where}"
+        return page(texts["glad"].format(shop=location.name), body, language=language(request))
 
     async def unsubscribe_page(self, request: Request) -> Response:
         """`GET /u/{token}`: asks; mail scanners follow links, so nothing changes here."""
-        if self._open("unsubscribe", request) is None:
-            return _ended()
-        form = '<form method="post"><p>You will get no more e-mails about your quote.</p><button>Unsubscribe</button></form>'
-        return _page("Unsubscribe from these e-mails?", form)
+        opened = self._open("unsubscribe", request)
+        preferences = await self._preferences(opened) if opened else None
+        if preferences is None:
+            return _ended(request)
+        return _asking(request, preferences)
 
     async def unsubscribe(self, request: Request) -> Response:
-        """`POST /u/{token}`: one click of a person or of a mail program (RFC 8058); twice is as good as once."""
+        """`POST /u/{token}`: one click of a person or of a mail program (RFC 8058); twice is as good as once.
+
+        Needs no cookie and no body, and is never redirected.
+        """
         opened = self._open("unsubscribe", request)
         if opened is None or not await self._opt_out(opened):
-            return _ended()
-        return _page("You are unsubscribed", "<p>You will get no more e-mails about your quote.</p>")
+            return _ended(request)
+        preferences = await self._preferences(opened)
+        if preferences is None:
+            return _ended(request)
+        texts = TEXTS[language(request)]
+        done = f'<p role="status">{html.escape(texts["no_mails"].format(shop=preferences.shop))}</p>'
+        body = done + preferences_form(preferences, language(request), _choices(request))
+        return page(texts["unsubscribed"], body, language=language(request))
+
+    async def choose(self, request: Request) -> Response:
+        """`POST /u/{token}/choices`: what the person wants to receive from now on."""
+        opened = self._open("unsubscribe", request)
+        if opened is None:
+            return _ended(request)
+        try:
+            fields = await form_fields(request)
+        except BadInputError:
+            return _ended(request, status=413)
+        wanted = {channel for channel in Channel if channel.value in fields.get("channel", [])}
+        if "all" in fields.get("stop", []):
+            wanted = set()
+        ip = request.client.host if request.client else None
+        async with self.tenancy.write(Scope.service(opened.tenant_id, "preferences")) as session:
+            try:
+                lead = await locked_person(session, opened.lead_id)
+            except NotFoundError:
+                return _ended(request)
+            await apply_choice(session, self.leads, lead, wanted, language=language(request), ip=ip)
+        preferences = await self._preferences(opened)
+        return _saved(request, preferences) if preferences else _ended(request)
 
     def _open(self, purpose: str, request: Request) -> OpenedLink | None:
         try:
@@ -96,10 +114,38 @@ class CustomerLinks:
             lead = await leads_repository.get(session, opened.lead_id)
             return await repository.location(session, lead.location_id) if lead else None
 
+    async def _preferences(self, opened: OpenedLink) -> Preferences | None:
+        async with self.tenancy.read(Scope.service(opened.tenant_id, "customer link")) as session:
+            lead = await leads_repository.get(session, opened.lead_id)
+            return await offered(session, lead) if lead else None
 
-def _ended() -> Response:
-    return _page("This link has ended", "<p>Please use the newest message you received from us.</p>", status=404)
+
+def _choices(request: Request) -> str:
+    return f"/u/{request.path_params['token']}/choices"
 
 
-def _page(title: str, body: str, *, status: int = 200) -> Response:
-    return HTMLResponse(_PAGE.format(title=title, body=body), status_code=status, headers=_HEADERS)
+def _asking(request: Request, preferences: Preferences) -> Response:
+    chosen = language(request)
+    texts = TEXTS[chosen]
+    form = preferences_form(preferences, chosen, _choices(request))
+    if Channel.EMAIL not in preferences.receiving:
+        return page(texts["choose"].format(shop=preferences.shop), form, language=chosen)
+    ask = (
+        f"<p>{html.escape(texts['no_mails'].format(shop=preferences.shop))}</p>"
+        f'<form method="post"><button>{html.escape(texts["unsubscribe_button"])}</button></form>'
+    )
+    more = f"<section><h2>{html.escape(texts['choose_more'])}</h2>{form}</section>"
+    return page(texts["unsubscribe"], ask + more, language=chosen)
+
+
+def _saved(request: Request, preferences: Preferences) -> Response:
+    chosen = language(request)
+    texts = TEXTS[chosen]
+    said = texts["saved" if preferences.receiving else "stopped_all"]
+    body = f'<p role="status">{html.escape(said)}</p>' + preferences_form(preferences, chosen, _choices(request))
+    return page(texts["choose"].format(shop=preferences.shop), body, language=chosen)
+
+
+def _ended(request: Request, *, status: int = 404) -> Response:
+    texts = TEXTS[language(request)]
+    return page(texts["ended"], f"<p>{texts['newest']}</p>", language=language(request), status=status)

@@ -9,12 +9,16 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from lead_orchestrator.db import database_url
 from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.leads.addresses import known_email
 from lead_orchestrator.leads.models import Channel, Lead, LeadSource, LeadStatus
 from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, Received, locked, locked_person
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
+from tests.database import TestDatabase
 from tests.factories import MadeTenant, make_tenant, phone_number
 
 
@@ -35,7 +39,7 @@ class Desk:
     async def do(self, method: str, lead: Lead, *arguments: Any) -> Any:
         """Call a method of the service with the lead locked."""
         async with self.tenancy.write(self.tenant.scope) as session:
-            lock = locked_person if method == "opt_out" else locked
+            lock = locked_person if method in {"opt_out", "opt_in", "before_erasure"} else locked
             return await getattr(self.leads, method)(session, await lock(session, lead.id), *arguments)
 
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
@@ -263,6 +267,69 @@ async def test_an_opt_out_reaches_every_lead_with_the_address(desk: Desk) -> Non
 
     await desk.do("opt_out", here, None, "unsubscribed")
     assert (await desk.row(here))["status"] == (await desk.row(by_mail))["status"] == "OPTED_OUT"
+
+
+async def erase(desk: Desk, database: TestDatabase, lead: Lead) -> None:
+    """What an erasure does: the hashes are kept, then every row of the person goes."""
+    await desk.do("before_erasure", lead)
+    engine = create_async_engine(database_url(database.admin_url))
+    async with engine.begin() as connection:
+        for table in ("scheduled_messages", "lead_events", "consents"):
+            await connection.execute(text(f"DELETE FROM {table} WHERE lead_id = :id"), {"id": lead.id})  # noqa: S608 - our own names
+        await connection.execute(text("DELETE FROM leads WHERE id = :id"), {"id": lead.id})
+    await engine.dispose()
+
+
+async def test_who_was_erased_is_not_written_to_when_the_crm_tells_of_them_again(
+    desk: Desk, database: TestDatabase
+) -> None:
+    phone, address = phone_number(), mail()
+    lead = (await desk.ask(phone=phone, email=address)).lead
+
+    await erase(desk, database, lead)
+    assert await desk.rows("SELECT 1 FROM leads WHERE id = :id", id=lead.id) == []
+    again = await desk.ask(phone=phone, email=address)
+
+    assert (again.created, again.lead.id == lead.id) == (True, False)
+    assert (again.lead.status, again.lead.opted_out) == ("OPTED_OUT", ["EMAIL", "SMS", "WHATSAPP"])
+    assert await desk.touches(again.lead) == []
+    stored = await desk.rows("SELECT address_hash FROM opt_outs")
+    assert not any(value.encode() in row["address_hash"] for row in stored for value in (phone, address))
+
+
+@pytest.mark.parametrize(
+    ("asked_as", "asks_as", "same"),
+    [
+        ("Ada.Lovelace@Example.com", "ada.lovelace@example.com", True),
+        (" ada@example.com ", "ADA@EXAMPLE.COM", True),
+        ("ada.lovelace@example.com", "adalovelace@example.com", False),
+        ("ada+tint@example.com", "ada@example.com", False),
+    ],
+)
+async def test_case_is_no_difference_between_mail_addresses_and_a_dot_or_a_tag_is(
+    desk: Desk, asked_as: str, asks_as: str, same: bool
+) -> None:
+    lead = (await desk.ask(email=known_email(asked_as))).lead
+    await desk.do("opt_out", lead, None, "unsubscribed")
+
+    there = (await desk.ask(location=1, email=known_email(asks_as))).lead
+
+    assert (there.status == "OPTED_OUT") == same
+
+
+async def test_opting_in_brings_back_the_channel_asked_for_and_no_other(desk: Desk) -> None:
+    phone = phone_number()
+    lead = (await desk.ask(phone=phone, email=mail())).lead
+    other = (await desk.ask(location=1, phone=phone)).lead
+    await desk.do("opt_out", lead, None, "STOP")
+
+    assert await desk.do("opt_in", lead, [Channel.SMS], "START")
+    assert not await desk.do("opt_in", lead, [Channel.SMS], "START")
+
+    states = [((row := await desk.row(one))["status"], row["opted_out"]) for one in (lead, other)]
+    assert states == [("ENGAGED", ["EMAIL", "WHATSAPP"]), ("ENGAGED", ["WHATSAPP"])]
+    assert (await desk.kinds(lead)).count("lead.opted_in") == 1
+    assert (await desk.ask(location=1, phone=phone)).lead.opted_out == ["WHATSAPP"]
 
 
 async def test_an_opt_out_is_stored_without_the_address(desk: Desk) -> None:

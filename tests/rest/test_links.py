@@ -1,40 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from lead_orchestrator.leads.models import Lead
-from lead_orchestrator.rest.links import CustomerLinks
-from tests.database import Cluster, TestDatabase
 from tests.messaging.leads import lead_row, make_lead, touches
-from tests.stack import Stack, open_stack
-
-
-@pytest_asyncio.fixture
-async def stack(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator[Stack]:
-    async with open_stack(fresh_database, cluster.redis_url) as stack:
-        yield stack
-
-
-@pytest_asyncio.fixture
-async def browser(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    links = CustomerLinks(stack.services.tenancy, stack.services.leads, stack.services.links)
-    routes = [
-        Route("/c/{token}", links.chat, methods=["GET"]),
-        Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
-        Route("/u/{token}", links.unsubscribe, methods=["POST"]),
-    ]
-    transport = httpx.ASGITransport(app=Starlette(routes=routes))
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as browser:
-        yield browser
+from tests.rest.conftest import Browser
+from tests.stack import Stack
 
 
 def chat(stack: Stack, lead: Lead) -> str:
@@ -45,7 +20,7 @@ def unsubscribe(stack: Stack, lead: Lead) -> str:
     return f"/u/{stack.services.links.token('unsubscribe', lead.tenant_id, lead.id)}"
 
 
-async def test_the_chat_page_shows_the_shop_and_how_to_reach_it(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_the_chat_page_shows_the_shop_and_how_to_reach_it(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack, first_name="Secretname")
 
     page = await browser.get(chat(stack, lead))
@@ -61,7 +36,7 @@ async def test_the_chat_page_shows_the_shop_and_how_to_reach_it(stack: Stack, br
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-async def test_what_the_shop_wrote_is_escaped(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_what_the_shop_wrote_is_escaped(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack)
     nasty = '<script>alert("1")</script>{0}'
     async with stack.services.tenancy.platform() as session:
@@ -76,12 +51,12 @@ async def test_what_the_shop_wrote_is_escaped(stack: Stack, browser: httpx.Async
     assert page.text.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;{0}") >= 5
 
 
-async def test_looking_at_the_unsubscribe_page_changes_nothing(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_looking_at_the_unsubscribe_page_changes_nothing(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack)
 
     for _ in range(2):
         page = await browser.get(unsubscribe(stack, lead))
-        assert (page.status_code, '<form method="post">' in page.text) == (200, True)
+        assert (page.status_code, '<form method="post"><button>Unsubscribe' in page.text) == (200, True)
     assert (await browser.head(unsubscribe(stack, lead))).status_code == 200
 
     assert (await lead_row(stack, lead.id))["opted_out"] == []
@@ -90,7 +65,7 @@ async def test_looking_at_the_unsubscribe_page_changes_nothing(stack: Stack, bro
 
 @pytest.mark.parametrize("form", [{"List-Unsubscribe": "One-Click"}, {}])
 async def test_one_click_opts_the_address_out_everywhere_and_twice_is_as_good_as_once(
-    stack: Stack, browser: httpx.AsyncClient, form: dict[str, str]
+    stack: Stack, browser: Browser, form: dict[str, str]
 ) -> None:
     lead = await make_lead(stack)
     elsewhere = await make_lead(stack, email=lead.email, location_id=list(stack.locations.values())[1])
@@ -109,7 +84,7 @@ async def test_one_click_opts_the_address_out_everywhere_and_twice_is_as_good_as
     assert reason["reason"] == "Unsubscribed by the link in an e-mail"
 
 
-async def test_the_last_address_that_unsubscribes_ends_the_touches(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_the_last_address_that_unsubscribes_ends_the_touches(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack, phone=None)
 
     await browser.post(unsubscribe(stack, lead))
@@ -120,7 +95,7 @@ async def test_the_last_address_that_unsubscribes_ends_the_touches(stack: Stack,
     assert stack.mails() == []
 
 
-async def test_two_leads_of_one_address_unsubscribe_at_once(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_two_leads_of_one_address_unsubscribe_at_once(stack: Stack, browser: Browser) -> None:
     leads = [await make_lead(stack, email="both@example.com", location_id=place) for place in stack.locations.values()]
 
     pages = await asyncio.gather(*(browser.post(unsubscribe(stack, lead)) for lead in leads * 5))
@@ -131,14 +106,14 @@ async def test_two_leads_of_one_address_unsubscribe_at_once(stack: Stack, browse
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("token", ["notours", "A" * 64, "%F0%9F%92%A9", "A" * 5000])
-async def test_a_forged_link_ends_on_a_page_that_says_so(browser: httpx.AsyncClient, method: str, token: str) -> None:
+async def test_a_forged_link_ends_on_a_page_that_says_so(browser: Browser, method: str, token: str) -> None:
     page = await browser.request(method, f"/u/{token}")
 
     assert (page.status_code, "This link has ended" in page.text) == (404, True)
     assert token not in page.text
 
 
-async def test_a_chat_link_unsubscribes_nobody(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_a_chat_link_unsubscribes_nobody(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack)
     token = chat(stack, lead).rpartition("/")[2]
 
@@ -147,7 +122,7 @@ async def test_a_chat_link_unsubscribes_nobody(stack: Stack, browser: httpx.Asyn
     assert await stack.rows("SELECT * FROM opt_outs") == []
 
 
-async def test_the_links_of_an_erased_lead_have_ended(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_the_links_of_an_erased_lead_have_ended(stack: Stack, browser: Browser) -> None:
     gone = stack.services.links
     ids = (stack.tenant_id, uuid4())
 
@@ -155,7 +130,7 @@ async def test_the_links_of_an_erased_lead_have_ended(stack: Stack, browser: htt
     assert (await browser.post(f"/u/{gone.token('unsubscribe', *ids)}")).status_code == 404
 
 
-async def test_a_link_to_a_lead_of_another_tenant_finds_nothing(stack: Stack, browser: httpx.AsyncClient) -> None:
+async def test_a_link_to_a_lead_of_another_tenant_finds_nothing(stack: Stack, browser: Browser) -> None:
     lead = await make_lead(stack)
     token = stack.services.links.token("chat", uuid4(), lead.id)
 

@@ -1,0 +1,104 @@
+"""How a page for a customer looks: one column, no script, nothing loaded from elsewhere, kept by no cache and no search engine."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from lead_orchestrator.errors import BadInputError
+
+__all__ = ["form_fields", "language", "page"]
+
+_LONGEST_FORM = 4_096
+_LANGUAGES = ("en", "es")
+
+_PAGE = """<!doctype html>
+<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex, nofollow"><meta name="color-scheme" content="light dark">
+<title>{title}</title><style>{style}</style></head>
+<body><main><h1>{title}</h1>{body}</main></body></html>"""
+
+_STYLE = """
+:root { --ink: #1c2330; --soft: #5a6475; --line: #d9dee7; --card: #fff; --ground: #f4f6fa; --accent: #0b57d0; --good: #12652f;
+  --good-ground: #e4f5e9 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #a3adbd; --line: #2f3847; --card: #1a202b; --ground: #11151c;
+  --accent: #8ab4f8; --good: #a6e3b8; --good-ground: #173524 } }
+* { box-sizing: border-box }
+body { font: 1.06rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; margin: 0; padding: clamp(1rem, 8vh, 6rem) 1rem;
+  color: var(--ink); background: var(--ground) }
+main { max-width: 34rem; margin: 0 auto; padding: clamp(1.25rem, 5vw, 2.25rem); background: var(--card); border: 1px solid var(--line);
+  border-radius: 1rem }
+h1 { font-size: 1.55rem; line-height: 1.25; margin: 0 0 .6rem; text-wrap: balance }
+h2 { font-size: 1.1rem; margin: 0 0 .3rem }
+p { margin: 0 0 1rem } p:last-child { margin-bottom: 0 }
+a { color: var(--accent) }
+section { border-top: 1px solid var(--line); margin-top: 1.6rem; padding-top: 1.4rem }
+fieldset { border: 0; margin: 0 0 1.2rem; padding: 0 } legend { padding: 0; margin-bottom: .4rem; color: var(--soft) }
+.channel { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; align-items: start; padding: .8rem .2rem;
+  border-bottom: 1px solid var(--line) }
+.channel:last-child { border-bottom: 0 }
+.channel input { width: 1.25rem; height: 1.25rem; margin: .2rem 0 0; accent-color: var(--accent) }
+.channel label { font-weight: 600 }
+.channel small { grid-column: 2; color: var(--soft); font-size: .92rem; overflow-wrap: anywhere }
+.buttons { display: flex; flex-wrap: wrap; gap: .7rem }
+button { font: inherit; font-weight: 600; min-height: 2.9rem; padding: .55rem 1.3rem; border-radius: .6rem; cursor: pointer;
+  border: 2px solid var(--accent); background: var(--accent); color: var(--card) }
+button.plain { background: transparent; color: var(--accent) }
+:focus-visible { outline: 3px solid #ffb300; outline-offset: 2px }
+[role=status] { background: var(--good-ground); color: var(--good); border-radius: .6rem; padding: .7rem 1rem; margin: .9rem 0 1.2rem }
+"""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the token in the address goes nowhere else
+    "X-Robots-Tag": "noindex, nofollow",
+    "X-Content-Type-Options": "nosniff",
+    # Nobody shows it in a frame under a button of theirs.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Vary": "Accept-Language",
+}
+
+
+def page(title: str, body: str, *, language: str = "en", status: int = 200) -> Response:
+    """`title` is plain text, `body` is HTML whose values are escaped already."""
+    text = _PAGE.format(title=html.escape(title), body=body, language=language, style=_STYLE)
+    return HTMLResponse(text, status_code=status, headers={**_HEADERS, "Content-Language": language})
+
+
+def language(request: Request) -> str:
+    """`en` or `es`, whichever the browser would rather have (RFC 9110, 12.5.4)."""
+    best, most = _LANGUAGES[0], 0.0
+    for entry in request.headers.get("accept-language", "")[:400].split(","):
+        tag, _, parameter = entry.strip().partition(";")
+        name, weight = tag.partition("-")[0].lower(), _weight(parameter)
+        if name in _LANGUAGES and weight > most:
+            best, most = name, weight
+    return best
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    try:
+        return min(float(value), 1.0) if name == "q" else 1.0
+    except ValueError:
+        return 0.0
+
+
+async def form_fields(request: Request) -> Mapping[str, list[str]]:
+    """The fields of a form as browsers send it without a script.
+
+    Raises:
+        BadInputError: it is larger than any form of ours.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_FORM:
+            raise BadInputError(f"a form has at most {_LONGEST_FORM} bytes", code="TOO_LARGE")
+    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
