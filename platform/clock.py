@@ -14,11 +14,19 @@ from lead_orchestrator.errors import ConfigurationError
 
 __all__ = ["app_now", "clock_offset", "real_now", "set_clock_offset"]
 
+_KEPT = "app_now"
+
 
 async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
-    """The product's time of this transaction, in UTC."""
-    now: datetime = (await session.execute(text("SELECT app_now()"))).scalar_one()
-    return now
+    """The product's time of this transaction, in UTC; a session asks for it once in each."""
+    transaction = session.sync_session.get_transaction() if isinstance(session, AsyncSession) else None
+    asked_in, now = session.info.get(_KEPT, (None, None)) if transaction else (None, None)
+    if now is None or asked_in is not transaction:
+        now = (await session.execute(text("SELECT app_now()"))).scalar_one()
+        if transaction:
+            session.info[_KEPT] = transaction, now
+    moment: datetime = now
+    return moment
 
 
 async def real_now(session: AsyncSession | AsyncConnection) -> datetime:

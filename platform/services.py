@@ -22,6 +22,7 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.delivery import Delivery
 from lead_orchestrator.messaging.dispatch import Dispatcher
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.messaging.unknown import Resolver
 from lead_orchestrator.settings import Settings
@@ -51,6 +52,7 @@ class Services:
     leads: Leads
     ingestion: Ingestion
     polling: Polling
+    recorder: Recorder
     dispatcher: Dispatcher
     resolver: Resolver
     messages: Messages
@@ -75,7 +77,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
     async with open_client(_CONNECTIONS) as http:
         try:
-            yield _wire(settings, engines, reader, http)
+            services = _wire(settings, engines, reader, http)
+            yield services
+            await services.recorder.close()
         finally:
             await reader.close()
             await engines.dispose()
@@ -90,6 +94,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
     leads = Leads(secrets)
     policy = DispatchPolicy(lease=settings.send_lease_seconds, settle=settings.unknown_settle_seconds)
     ledger = Ledger(leads, policy)
+    recorder = Recorder(tenancy, ledger, policy)
 
     async def owns_location(api_key: str, location_id: str) -> bool:
         try:
@@ -106,7 +111,8 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         leads=leads,
         ingestion=Ingestion(tenancy, shopmonkey, secrets, leads),
         polling=Polling(tenancy, shopmonkey, secrets, interval_seconds=settings.poll_interval_seconds),
-        dispatcher=Dispatcher(tenancy, ledger, delivery, secrets, links, policy),
+        recorder=recorder,
+        dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger),
         onboarding=Onboarding(tenancy, secrets, owns_location),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
-
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.errors import BadInputError
@@ -21,8 +19,8 @@ from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.facts import Gathered, gather
 from lead_orchestrator.messaging.gate import Defer, Send, Suppress, decide
-from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome
-from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome, Result
+from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
@@ -32,8 +30,6 @@ from lead_orchestrator.touches.templates import segments
 __all__ = ["Dispatched", "Dispatcher"]
 
 _log = get_logger(__name__)
-
-_RECORD_PAUSES = (0.2, 1.0)  # seconds
 
 
 @dataclass
@@ -51,6 +47,8 @@ class _Intent:
 
     lead_id: UUID
     letter: Letter
+    attempt: Mapping[str, object] = field(repr=False)
+    """The row of the ledger."""
 
 
 class Dispatcher:
@@ -60,6 +58,7 @@ class Dispatcher:
         self,
         tenancy: Tenancy,
         ledger: Ledger,
+        recorder: Recorder,
         delivery: Delivery,
         secrets: SecretBox,
         links: LinkSigner,
@@ -67,6 +66,7 @@ class Dispatcher:
     ) -> None:
         self._tenancy = tenancy
         self._ledger = ledger
+        self._recorder = recorder
         self._delivery = delivery
         self._secrets = secrets
         self._links = links
@@ -93,25 +93,31 @@ class Dispatcher:
         gathered = await gather(session, due, self._secrets)
         if gathered is None:
             return None, []
-        busy = set(gathered.busy)
+        busy, lease_until = set(gathered.busy), await real_now(session) + timedelta(seconds=self._policy.lease)
         intents: list[_Intent] = []
         for item in due:
             if item.lead.id in busy:
                 continue  # one message per lead at a time; this one stays due
             busy.add(item.lead.id)
-            intent = await self._follow(session, item, gathered, result)
+            intent = await self._follow(session, item, gathered, lease_until, result)
             intents += [intent] if intent else []
+        await repository.add_attempts(session, [intent.attempt for intent in intents])
         return gathered.account, intents
 
     async def _follow(
-        self, session: WriteSession, due: repository.Due, gathered: Gathered, result: Dispatched
+        self,
+        session: WriteSession,
+        due: repository.Due,
+        gathered: Gathered,
+        lease_until: datetime,
+        result: Dispatched,
     ) -> _Intent | None:
         message = due.message
         decision = decide(gathered.facts[message.id])
         message.decision = decision.decision
         match decision:
             case Send():
-                return await self._intend(session, due, gathered, decision, result)
+                return await self._intend(session, due, gathered, lease_until, decision, result)
             case Defer():
                 message.due_at = decision.until
                 result.outcomes["DEFERRED"] += 1
@@ -136,6 +142,7 @@ class Dispatcher:
         session: WriteSession,
         due: repository.Due,
         gathered: Gathered,
+        lease_until: datetime,
         send: Send,
         result: Dispatched,
     ) -> _Intent | None:
@@ -149,30 +156,29 @@ class Dispatcher:
         message.subject, message.body, message.channel = subject, text, send.channel
         message.segments = segments(text)[1] if send.channel is Channel.SMS else None
         message.status, message.attempt = MessageStatus.SENDING, message.attempt + 1
-        message.lease_until = await real_now(session) + timedelta(seconds=self._policy.lease)
+        message.lease_until = lease_until
         message.send_before = send.before
         address = gathered.facts[message.id].addresses[send.channel] or ""
-        attempt = MessageLog(
-            tenant_id=lead.tenant_id,
-            location_id=lead.location_id,
-            lead_id=lead.id,
-            message_id=message.id,
-            attempt=message.attempt,
-            direction="OUTBOUND",
-            channel=send.channel,
-            address=address,
-            sender=gathered.account.sender(send.channel),
-            subject=subject,
-            body=text,
-            status="SENDING",
-            at=gathered.now,
-        )
-        repository.add_attempt(session, attempt)
+        attempt = {
+            "tenant_id": lead.tenant_id,
+            "location_id": lead.location_id,
+            "lead_id": lead.id,
+            "message_id": message.id,
+            "attempt": message.attempt,
+            "direction": "OUTBOUND",
+            "channel": send.channel,
+            "address": address,
+            "sender": gathered.account.sender(send.channel),
+            "subject": subject,
+            "body": text,
+            "status": "SENDING",
+            "at": gathered.now,
+        }
         link = self._links.unsubscribe(lead.tenant_id, lead.id)
         letter = Letter(
             message.id, message.attempt, send.channel, address, subject, text, link, send.before - gathered.now
         )
-        return _Intent(lead.id, letter)
+        return _Intent(lead.id, letter, attempt)
 
     def _words(
         self, message: ScheduledMessage, lead: Lead, gathered: Gathered, channel: Channel
@@ -188,7 +194,9 @@ class Dispatcher:
     async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:
         letter = intent.letter
         outcome = await self._call(account, letter, claimed_at)
-        status = await self._record(scope, account, intent, outcome)
+        status = await self._recorder.record(scope, Result(intent.lead_id, letter.message_id, letter.attempt, outcome))
+        if status == MessageStatus.SENT and letter.channel in account.refused:
+            await self._accept(scope, letter.channel)
         code = outcome.code if isinstance(outcome, ProviderRefused | ProviderBusy) else None
         _log.info(
             "message_sent" if status == MessageStatus.SENT else "message_not_sent",
@@ -200,25 +208,10 @@ class Dispatcher:
         )
         return status
 
-    async def _record(self, scope: Scope, account: Account, intent: _Intent, outcome: Outcome) -> MessageStatus | None:
-        """Write the outcome, again if the database was away for a moment: what is not written must be asked about."""
-        for pause in _RECORD_PAUSES:
-            try:
-                return await self._write(scope, account, intent, outcome)
-            except IntegrityError:
-                raise
-            except (DBAPIError, OSError) as error:
-                _log.warning("record_failed", message_id=str(intent.letter.message_id), reason=type(error).__name__)
-                await asyncio.sleep(pause)
-        return await self._write(scope, account, intent, outcome)
-
-    async def _write(self, scope: Scope, account: Account, intent: _Intent, outcome: Outcome) -> MessageStatus | None:
-        letter = intent.letter
+    async def _accept(self, scope: Scope, channel: Channel) -> None:
+        """The provider that refused the tenant's account takes its messages again."""
         async with self._tenancy.write(scope) as session:
-            status = await self._ledger.record(session, intent.lead_id, letter.message_id, letter.attempt, outcome)
-            if status == MessageStatus.SENT and letter.channel in account.refused:
-                await repository.refuse_channel(session, letter.channel, None)
-        return status
+            await repository.refuse_channel(session, channel, None)
 
     async def _call(self, account: Account, letter: Letter, claimed_at: float) -> Outcome:
         if time.monotonic() - claimed_at > self._policy.call:

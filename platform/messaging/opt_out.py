@@ -7,11 +7,11 @@ is 47 CFR 64.1200(a)(10): any reasonable means, not only keywords.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lead_orchestrator.messaging.opt_out_words import vocabulary
-from lead_orchestrator.messaging.plain_words import clauses, own_words, plain, slips
+from lead_orchestrator.messaging.plain_words import clauses, own_words, plain, sentences, slips
 
 __all__ = ["Intent", "Reading", "classify"]
 
@@ -31,11 +31,14 @@ class Reading:
     """What a text asks for, and why we think so (without its words: it may be logged and shown).
 
     `soft`: a START that is a mere yes; it restores only a person who opted out before and else is an ordinary answer.
+    `everywhere`: an opt-out that means every channel, not only the one it came by. `language` is `en` or `es`, to answer in.
     """
 
     intent: Intent
     why: str
     soft: bool = False
+    everywhere: bool = False
+    language: str = "en"
 
     @property
     def stops(self) -> bool:
@@ -46,10 +49,13 @@ class Reading:
 def classify(text: str) -> Reading:
     """What `text`, an incoming message of any channel, asks for."""
     own = own_words(text)
-    words = _corrected(plain(own))
-    if not words:
-        return _signs(own)
-    return _keyword(plain(own)) or _likely(own, words) or Reading(Intent.NONE, "Does not ask us to stop")
+    bare = plain(own)
+    words = _corrected(bare)
+    reading = _keyword(bare) or _likely(own) if words else _signs(own)
+    reading = reading or Reading(Intent.NONE, "Does not ask us to stop")
+    everywhere = reading.stops and vocabulary().everywhere.search(words) is not None
+    language = "es" if vocabulary().spanish.intersection(bare.split()) else "en"
+    return replace(reading, everywhere=everywhere, language=language)
 
 
 def _keyword(words: str) -> Reading | None:
@@ -64,23 +70,28 @@ def _keyword(words: str) -> Reading | None:
     return None
 
 
-def _likely(own: str, words: str) -> Reading | None:
-    if any(_only_asks_to_stop(_corrected(clause)) for clause in (words, *clauses(own))):
-        return Reading(Intent.LIKELY_STOP, "The text has little but a word for opting out")
-    rest = vocabulary().harmless.sub("_", words)
+def _likely(own: str) -> Reading | None:
+    parts = [part for sentence in sentences(own) for part in _parts(sentence)]
+    if any(_tells_us_to_stop(part) for part in parts):
+        return Reading(Intent.LIKELY_STOP, "The text has a word for opting out as a command")
     for why, pattern in vocabulary().phrases:
-        if pattern.search(rest):
+        if any(pattern.search(part) for part in parts):
             return Reading(Intent.LIKELY_STOP, f"The text {why}")
     return None
 
 
-def _only_asks_to_stop(clause: str) -> bool:
+def _parts(sentence: str) -> list[str]:
+    """The sentence and its clauses in plain words, without what only looks like an opt-out."""
+    rest = vocabulary().harmless.sub("_", _corrected(plain(sentence)))
+    return [rest, *(clause for part in clauses(sentence) if (clause := _corrected(part)) in rest)]
+
+
+def _tells_us_to_stop(clause: str) -> bool:
+    """Whether the clause is a command to stop, or has little but a word for it."""
+    if vocabulary().command.match(clause):
+        return True
     telling = [word for word in clause.split() if word not in vocabulary().fillers]
-    return (
-        bool(telling)
-        and all(word in vocabulary().nearly for word in telling)
-        and not vocabulary().harmless.search(clause)
-    )
+    return bool(telling) and all(word in vocabulary().nearly for word in telling)
 
 
 def _signs(own: str) -> Reading:

@@ -25,7 +25,10 @@ class Vocabulary:
     help: frozenset[str]
     own: frozenset[str]
     signs: frozenset[str]
+    spanish: frozenset[str]
     slips: Mapping[str, int]
+    command: re.Pattern[str]
+    everywhere: re.Pattern[str]
     harmless: re.Pattern[str]
     phrases: Sequence[tuple[str, re.Pattern[str]]]
 
@@ -38,6 +41,8 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(
         **{name: frozenset(_entries(listed)) for name, listed in raw["words"].items()},
         slips=raw["slips"],
+        command=re.compile(f"{raw['commands']['begins']}(?!{raw['commands']['goes_on']})"),
+        everywhere=_compiled(raw["everywhere"]["patterns"], groups),
         harmless=_compiled(raw["harmless"]["patterns"], groups),
         phrases=[(phrase["why"], _compiled(phrase["patterns"], groups)) for phrase in raw["phrases"]],
     )
@@ -60,6 +65,6 @@ def _groups(raw: Mapping[str, Any]) -> dict[str, str]:
 def _compiled(patterns: Sequence[str], groups: Mapping[str, str]) -> re.Pattern[str]:
     def expanded(pattern: str) -> str:
         many = re.sub(r"<(\w+)>~", lambda name: f"(?: {groups[name[1]]})*?", pattern)
-        return re.sub(r"(?<!\?)<(\w+)>", lambda name: groups[name[1]], many)
+        return re.sub(r"<(\w+)>", lambda name: groups[name[1]], many)
 
     return re.compile("|".join(rf"\b(?:{expanded(pattern)})(?!\w)" for pattern in patterns))

@@ -7,7 +7,7 @@ import tomllib
 import unicodedata
 from pathlib import Path
 
-__all__ = ["clauses", "own_words", "plain", "slips"]
+__all__ = ["clauses", "own_words", "plain", "sentences", "slips"]
 
 _LONGEST_MAIL, _LONGEST = 20_000, 4_000  # characters; a text message has at most 1,600
 
@@ -19,7 +19,9 @@ _LOOKALIKES = str.maketrans(
     }
 )
 _APOSTROPHE = re.compile("(?<=[a-z])['`\u2018\u2019\u00b4](?=[a-z])")
-_BETWEEN_CLAUSES = re.compile("[.!?;,:()\n\u2026\u00a1\u00bf]+|\\s[-\u2013\u2014]+\\s")
+_NUMBER_SIGN = re.compile(r"(?<=\s)#(?![\w#])")
+_BETWEEN_SENTENCES = re.compile("[.!?\u2026]+(?=\\s|$)|[\n\u00a1\u00bf]")
+_BETWEEN_CLAUSES = re.compile("[.!?;,:()\u2026]+|\\s[-\u2013\u2014]+\\s")
 _REACTION = re.compile(
     r"(?:liked|loved|laughed at|emphasi[sz]ed|questioned|disliked|reacted \S+ to|removed an? [\w ]+ from|le (?:gust|encant|dio risa)\S*"
     r"|\W+ (?:to|a))\s+[“\"«].*[”\"»…]",
@@ -48,12 +50,17 @@ def plain(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_LOOKALIKES)
     decomposed = unicodedata.normalize("NFD", folded)
     kept = "".join(mark for mark in decomposed if unicodedata.category(mark) not in {"Mn", "Me", "Cf"})
-    return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _APOSTROPHE.sub("", kept)).split())
+    return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _NUMBER_SIGN.sub("number", _APOSTROPHE.sub("", kept))).strip())
 
 
-def clauses(text: str) -> list[str]:
-    """The plain words between full stops, commas, dashes and line ends."""
-    return [words for part in _BETWEEN_CLAUSES.split(text) if (words := plain(part))]
+def sentences(text: str) -> list[str]:
+    """The parts of a text that end with a full stop or a line, as they were written."""
+    return [part for part in _BETWEEN_SENTENCES.split(text) if part.strip()]
+
+
+def clauses(sentence: str) -> list[str]:
+    """The plain words between commas, dashes and the like."""
+    return [words for part in _BETWEEN_CLAUSES.split(sentence) if (words := plain(part))]
 
 
 def slips(word: str, meant: str) -> int:
@@ -69,8 +76,7 @@ def slips(word: str, meant: str) -> int:
     return row[-1]
 
 
-def _spelled_out(words: list[str]) -> str:
+def _spelled_out(words: str) -> str:
     """`s t o p` is one word; a 0 among letters is an o."""
-    if len(words) > 2 and all(len(word) == 1 for word in words):  # noqa: PLR2004 - "u r" is two words
-        words = ["".join(words)]
-    return " ".join(word if word.isdigit() else re.sub(r"(?<=[a-z])0|0(?=[a-z])", "o", word) for word in words)
+    joined = re.sub(r"\b[a-z](?: [a-z]){2,}\b", lambda run: run[0].replace(" ", ""), words)
+    return re.sub(r"(?<=[a-z])0|0(?=[a-z])", "o", joined)

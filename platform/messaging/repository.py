@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Select, Text, Uuid, column, func, literal, select, table, union_all, update
+from sqlalchemy import (
+    ARRAY,
+    CompoundSelect,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    table,
+    union_all,
+    update,
+)
 
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
@@ -17,20 +34,23 @@ from lead_orchestrator.tenancy.models import MessagingConfig, Moment, Tenant
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
+    "Closing",
     "Due",
     "Setting",
     "Traffic",
     "add",
-    "add_attempt",
+    "add_attempts",
+    "add_messages",
     "attempt_of",
     "claim_due",
     "claim_statement",
     "claim_unknown",
-    "close_attempt",
+    "close_attempts",
     "config",
     "count_due",
     "expire_leases",
     "lock_message",
+    "lock_sending",
     "message",
     "opted_out_addresses",
     "owned_provider_ids",
@@ -78,6 +98,34 @@ class Traffic:
     with_person: set[UUID]
     sent: dict[UUID, list[datetime]]
     wrote_at: dict[UUID, dict[Channel, datetime]]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What became of one attempt."""
+
+    message: UUID
+    number: int
+    outcome: str
+    sid: str | None
+    code: str | None
+
+
+_LOGS = cast("Table", MessageLog.__table__)
+_CLOSE = (
+    update(_LOGS)
+    .where(
+        _LOGS.c.tenant_id == bindparam("tenant"),
+        _LOGS.c.message_id == bindparam("message"),
+        _LOGS.c.attempt == bindparam("number"),
+    )
+    .values(
+        status=bindparam("outcome"),
+        provider_message_id=bindparam("sid"),
+        error_code=bindparam("code"),
+        finished_at=func.clock_timestamp(),
+    )
+)
 
 
 def claim_statement(session: WriteSession, limit: int) -> Select[ScheduledMessage, Lead]:
@@ -189,8 +237,31 @@ async def refuse_channel(session: WriteSession, channel: Channel, reason: str | 
     await session.execute(statement.execution_options(synchronize_session=False))
 
 
-def add_attempt(session: WriteSession, attempt: MessageLog) -> None:
-    session.add(attempt)
+async def add_attempts(session: WriteSession, attempts: Sequence[Mapping[str, object]]) -> None:
+    """Insert these rows of the ledger in one statement."""
+    if attempts:
+        await session.execute(insert(MessageLog), attempts)
+
+
+async def add_messages(session: WriteSession, messages: Sequence[Mapping[str, object]]) -> None:
+    """Insert these messages in one statement."""
+    if messages:
+        await session.execute(insert(ScheduledMessage), messages)
+
+
+async def lock_sending(session: WriteSession, message_ids: Sequence[UUID]) -> Sequence[Due]:
+    """Those of the messages of which a result is awaited, locked with their leads; what somebody else holds is left out."""
+    statement = (
+        select(ScheduledMessage, Lead)
+        .join(Lead, (Lead.tenant_id == ScheduledMessage.tenant_id) & (Lead.id == ScheduledMessage.lead_id))
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
+            ScheduledMessage.status.in_([MessageStatus.SENDING, MessageStatus.UNKNOWN]),
+        )
+        .with_for_update(key_share=True, skip_locked=True, of=[ScheduledMessage, Lead])
+    )
+    return [Due(message, lead) for message, lead in await session.execute(statement, {"ids": list(message_ids)})]
 
 
 async def lock_message(
@@ -219,29 +290,28 @@ async def attempt_of(session: ReadSession, message_id: UUID, attempt: int) -> Me
     return (await session.scalars(statement)).one()
 
 
-async def close_attempt(session: WriteSession, message_id: UUID, attempt: int, **values: object) -> None:
-    """Write what became of an attempt."""
-    statement = (
-        update(MessageLog)
-        .where(
-            MessageLog.tenant_id == session.scope.tenant_id,
-            MessageLog.message_id == message_id,
-            MessageLog.attempt == attempt,
-        )
-        .values(**values, finished_at=func.clock_timestamp())
-    )
-    await session.execute(statement.execution_options(synchronize_session=False))
+async def close_attempts(session: WriteSession, closings: Sequence[Closing]) -> None:
+    """Write what became of attempts, in one statement."""
+    if not closings:
+        return
+    rows = [{"tenant": session.scope.tenant_id, **vars(closing)} for closing in closings]
+    await (await session.connection()).execute(_CLOSE, rows)
 
 
 async def expire_leases(session: WriteSession) -> int:
-    """Messages whose sender died between intent and result become unknown, to be asked about at once."""
+    """Messages whose sender died between intent and result become unknown, to be asked about at once.
+
+    One whose result is just being written is left out.
+    """
+    own = ScheduledMessage.tenant_id == session.scope.tenant_id
+    expired = (
+        select(ScheduledMessage.id)
+        .where(own, ScheduledMessage.status == MessageStatus.SENDING, ScheduledMessage.lease_until <= func.now())
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     statement = (
         update(ScheduledMessage)
-        .where(
-            ScheduledMessage.tenant_id == session.scope.tenant_id,
-            ScheduledMessage.status == MessageStatus.SENDING,
-            ScheduledMessage.lease_until <= func.now(),
-        )
+        .where(own, ScheduledMessage.id.in_(expired))
         .values(
             status=MessageStatus.UNKNOWN,
             lease_until=func.now(),

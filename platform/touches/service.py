@@ -7,16 +7,16 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from lead_orchestrator.leads.models import Channel, Lead, MessageKind, MessageStatus, ScheduledMessage
+from lead_orchestrator.leads.models import Channel, Lead, MessageKind, MessageStatus
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location
-from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.sessions import ReadSession
 from lead_orchestrator.touches import repository
 from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES, Touch, next_due
 from lead_orchestrator.touches.templates import clean, render
 
-__all__ = ["LAST_TOUCH", "Schedule", "plan_next", "schedules", "touch_of", "values", "wording"]
+__all__ = ["LAST_TOUCH", "Schedule", "next_touch", "schedules", "touch_of", "values", "wording"]
 
 LAST_TOUCH = len(DEFAULT_TOUCHES)
 
@@ -74,28 +74,26 @@ def wording(touch: Touch, channel: Channel, filled: Mapping[str, str]) -> tuple[
     return None, render(_SHORT, {**filled, "vehicle_part": part})
 
 
-def plan_next(
-    session: WriteSession, lead: Lead, location: Location, schedule: Schedule, *, after: int, now: datetime
-) -> ScheduledMessage | None:
-    """Write the touch that follows number `after`, which went out or was skipped `now`; None after the last.
+def next_touch(
+    lead: Lead, location: Location, schedule: Schedule, *, after: int, now: datetime
+) -> dict[str, object] | None:
+    """The row of the touch that follows number `after`, which went out or was skipped `now`; None after the last.
 
-    A paused lead's next touch is written as cancelled, for `resume` to find.
+    A paused lead's next touch is cancelled from the start, for `resume` to find.
     """
     touch = schedule.get(after + 1)
     if touch is None:
         return None
-    message = ScheduledMessage(
-        tenant_id=lead.tenant_id,
-        location_id=lead.location_id,
-        lead_id=lead.id,
-        kind=MessageKind.TOUCH,
-        channel=touch.channel,
-        enrolment=lead.enrolment,
-        touch_number=touch.number,
-        due_at=next_due(lead.enrolled_at, touch.day, ZoneInfo(location.timezone), now),
-        status=MessageStatus.CANCELLED if lead.touches_paused else MessageStatus.SCHEDULED,
-        decision="The touches are paused" if lead.touches_paused else None,
-        created_at=now,
-    )
-    repository.add(session, message)
-    return message
+    return {
+        "tenant_id": lead.tenant_id,
+        "location_id": lead.location_id,
+        "lead_id": lead.id,
+        "kind": MessageKind.TOUCH,
+        "channel": touch.channel,
+        "enrolment": lead.enrolment,
+        "touch_number": touch.number,
+        "due_at": next_due(lead.enrolled_at, touch.day, ZoneInfo(location.timezone), now),
+        "status": MessageStatus.CANCELLED if lead.touches_paused else MessageStatus.SCHEDULED,
+        "decision": "The touches are paused" if lead.touches_paused else None,
+        "created_at": now,
+    }

@@ -1,0 +1,96 @@
+"""Writes what came of calls, in groups: most of what a small transaction costs is its beginning and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from lead_orchestrator.leads.models import MessageStatus
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Result
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy
+
+__all__ = ["Recorder"]
+
+_log = get_logger(__name__)
+
+_PAUSES = (0.2, 1.0)  # seconds
+_MOST = 50
+
+
+@dataclass
+class _Group:
+    """The results of one tenant that wait to be written; `written` holds an answer for each once they are."""
+
+    results: list[Result] = field(default_factory=list)
+    written: asyncio.Future[dict[UUID, MessageStatus]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Recorder:
+    """Collects a tenant's results for a moment and writes them in one transaction.
+
+    What the group leaves out (a lead that somebody else holds, an opt-out at the provider) and every result of a group
+    that failed is written alone.
+    """
+
+    def __init__(self, tenancy: Tenancy, ledger: Ledger, policy: DispatchPolicy) -> None:
+        self._tenancy = tenancy
+        self._ledger = ledger
+        self._policy = policy
+        self._groups: dict[UUID, _Group] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def record(self, scope: Scope, result: Result) -> MessageStatus | None:
+        """Write the result; None if somebody else has settled that attempt. It is written even if the caller is cancelled."""
+        group = self._groups.get(scope.tenant_id)
+        if group is None:
+            group = self._groups[scope.tenant_id] = _Group()
+            task = asyncio.create_task(self._write(scope, group))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        group.results.append(result)
+        if len(group.results) == _MOST:
+            del self._groups[scope.tenant_id]
+        status = (await asyncio.shield(group.written)).get(result.message_id)
+        return status or await self._alone(scope, result)
+
+    async def close(self) -> None:
+        """Wait until everything that was handed over is written."""
+        await asyncio.gather(*self._writing)
+
+    async def _write(self, scope: Scope, group: _Group) -> None:
+        await asyncio.sleep(self._policy.gathering)
+        if self._groups.get(scope.tenant_id) is group:
+            del self._groups[scope.tenant_id]
+        group.written.set_result(await self._together(scope, group.results))
+
+    async def _together(self, scope: Scope, results: Sequence[Result]) -> dict[UUID, MessageStatus]:
+        """Those that could be written; none of them if anything went wrong."""
+        try:
+            async with self._tenancy.write(scope) as session:
+                return await self._ledger.record_together(session, results)
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("group_failed", results=len(results), reason=type(error).__name__)
+            return {}
+
+    async def _alone(self, scope: Scope, result: Result) -> MessageStatus | None:
+        """Again if the database was away for a moment: what is not written must be asked about."""
+        for pause in _PAUSES:
+            try:
+                return await self._once(scope, result)
+            except IntegrityError:
+                raise
+            except (DBAPIError, OSError) as error:
+                _log.warning("record_failed", message_id=str(result.message_id), reason=type(error).__name__)
+                await asyncio.sleep(pause)
+        return await self._once(scope, result)
+
+    async def _once(self, scope: Scope, result: Result) -> MessageStatus | None:
+        async with self._tenancy.write(scope) as session:
+            return await self._ledger.record(session, result.lead_id, result.message_id, result.attempt, result.outcome)
