@@ -41,7 +41,7 @@ from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
 
-__all__ = ["open_app", "server_config"]
+__all__ = ["graphql_services", "open_app", "server_config"]
 
 DRAIN_SECONDS = 15
 LISTENER_CHECK_SECONDS = 10
@@ -73,7 +73,7 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         bell = Bell(queue.redis)
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
-        graphql = _graphql(services, queue, Access(verifier, revocations))
+        graphql = graphql_services(services, queue, Access(verifier, revocations))
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
@@ -113,7 +113,8 @@ async def _refuse_faults(services: Services) -> None:
         )
 
 
-def _graphql(services: Services, queue: Queue, access: Access) -> GraphQLServices:
+def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQLServices:
+    """What the API works with in this process."""
     return GraphQLServices(
         tenancy=services.tenancy,
         leads=services.leads,

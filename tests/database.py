@@ -52,10 +52,10 @@ class Cluster:
         return TestDatabase(name, self.urls(name), admin)
 
     @asynccontextmanager
-    async def clone(self, prefix: str = "t") -> AsyncIterator[TestDatabase]:
-        """A database of its own, made from the template, dropped at the end."""
+    async def clone(self, prefix: str = "t", template: str = TEMPLATE) -> AsyncIterator[TestDatabase]:
+        """A database of its own, made from the template (which nobody may be connected to), dropped at the end."""
         name = f"{prefix}_{secrets.token_hex(6)}"
-        await self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER lead_owner")
+        await self._admin(f"CREATE DATABASE {name} TEMPLATE {template} OWNER lead_owner")
         await self._admin(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         await self._admin(f"GRANT CONNECT ON DATABASE {name} TO lead_app, lead_visitor, lead_platform")
         try:

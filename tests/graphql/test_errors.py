@@ -106,3 +106,14 @@ async def test_a_bell_that_fails_loses_nothing(tenancy: Tenancy, secret_box: Sec
 
     assert made.ok["createLead"]["errors"] == []
     assert again.ok == {"leads": {"totalCount": 1}}
+
+
+async def test_a_refusal_is_told_while_other_fields_are_still_read(api: Api, ours: Franchise) -> None:
+    unknown = "loc_0199aaaa-0000-7000-8000-000000000000"
+    fields = " ".join(
+        f'a{n}: touchSchedule(locationId: "{unknown if n % 2 else ours.location_id}") {{ version }}' for n in range(6)
+    )
+
+    answers = [await api.ask(ours.owner, f"{{ {fields} }}") for _ in range(5)]
+
+    assert {code for answer in answers for code in answer.codes} == {"NOT_FOUND"}

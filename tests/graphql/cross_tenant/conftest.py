@@ -1,0 +1,28 @@
+"""The seed is made once for each test process; whoever writes works on a clone of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from lead_orchestrator.sandbox.seed import demo_world
+from lead_orchestrator.sandbox.server import SandboxServer
+from tests.database import Cluster
+from tests.graphql.cross_tenant.arena import Arena, open_arena
+from tests.graphql.cross_tenant.seeds import Seed, seeded
+from tests.stack import stack_settings
+
+
+@pytest_asyncio.fixture(scope="package")
+async def seed(cluster: Cluster) -> AsyncIterator[Seed]:
+    redis_url = cluster.redis_url.removesuffix("/0") + "/9"  # a queue of its own
+    async with SandboxServer(demo_world(seed=1)) as sandbox, cluster.clone("seed") as database:
+        yield await seeded(database, stack_settings(database, redis_url, sandbox))
+
+
+@pytest_asyncio.fixture
+async def arena(cluster: Cluster, seed: Seed) -> AsyncIterator[Arena]:
+    """Over a clone of the seed that is this test's own."""
+    async with cluster.clone("arena", template=seed.database.name) as database, open_arena(database, seed) as arena:
+        yield arena

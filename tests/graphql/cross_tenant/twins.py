@@ -1,0 +1,54 @@
+"""The positive twin of every attack: with the same arguments the operation works for whom it belongs to."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from tests.graphql.cross_tenant.arena import Arena
+from tests.graphql.cross_tenant.canaries import Fingerprint, collect
+from tests.graphql.cross_tenant.documents import Document, Writer
+from tests.graphql.cross_tenant.forging import exact
+from tests.graphql.cross_tenant.fuzz import Operation, ask
+
+__all__ = ["refusal"]
+
+ADVICE = (
+    "{name} has no positive twin: with its example it shows nothing of the franchise and changes nothing.\n"
+    "Give it valid arguments in EXAMPLES of tests/graphql/cross_tenant/examples.py. It was asked\n{asked}\nand answered\n{answers}"
+)
+
+
+async def refusal(arena: Arena, operation: Operation) -> str | None:
+    """Why nobody whom it belongs to could do it; None when somebody could, by every way there is to ask."""
+    writer = Writer(arena.core, random.Random(1))  # noqa: S311 - no secret
+    told = ""
+    for document in writer.variants(operation.root, 1)[: 1 if operation.mutates else None]:
+        told = await _refusal(arena, operation, document)
+        if not told:
+            return None
+    return told
+
+
+async def _refusal(arena: Arena, operation: Operation, document: Document) -> str:
+    side = arena.side(arena.seed.ours)
+    canaries, watch = await collect(side, arena.words), Fingerprint(side)
+    variables = exact(document, operation.arguments)
+    for api in [arena.planned] if operation.mutates else [arena.planned, arena.plain]:
+        before = await watch.read()
+        answers = []
+        for role, token in (await arena.rightful()).items():
+            answer = await ask(api, token, document.text, variables)
+            answers.append(f"{role.value}: {json.dumps(answer)}")
+            if not _errors(answer) and (canaries.found(answer) or await watch.read() != before):
+                break
+        else:
+            asked = f"{document.text}\n{json.dumps(variables)}"
+            return ADVICE.format(name=operation.root.name, asked=asked, answers="\n".join(answers))
+    return ""
+
+
+def _errors(answer: Any) -> list[Any]:
+    payloads = [value for value in (answer.get("data") or {}).values() if isinstance(value, dict)]
+    return [*answer.get("errors", ()), *(error for payload in payloads for error in payload.get("errors") or ())]
