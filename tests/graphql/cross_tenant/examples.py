@@ -5,6 +5,7 @@ a plain value, or what stands for a value of the franchise that is meant:
 
 - `Id(Kind.LEAD)` is the id of one of its leads; `Id(Kind.LEAD, "touches_paused")` of one of which this SQL is true;
 - `Column("locations", "slug")` is a value of one of its rows;
+- `in_days(3)` is a moment from now;
 - `Made(function)` is what `await function(side)` answers with, for what has to be prepared: a hold, a token.
 
 The operation has to succeed with them for the franchise itself: it shows something of the franchise, or changes something.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lead_orchestrator.ids import Kind
@@ -23,7 +25,7 @@ from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 if TYPE_CHECKING:
     from tests.graphql.cross_tenant.sides import Side
 
-__all__ = ["EXAMPLES", "Column", "Example", "Id", "Made"]
+__all__ = ["EXAMPLES", "Column", "Example", "Id", "Made", "in_days"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class Made:
     make: Callable[[Side], Awaitable[Any]]
 
 
+def in_days(number: int) -> Made:
+    """A moment, for what may not be planned too far ahead."""
+
+    async def made(_side: Side) -> str:
+        return (datetime.now(UTC) + timedelta(days=number)).isoformat()
+
+    return Made(made)
+
+
 @dataclass(frozen=True)
 class Example:
     """`open_to_all` says why a stranger may have an effect on the franchise by it; then only what comes back is watched."""
@@ -59,6 +70,12 @@ class Example:
 
 
 TOUCHES = [{"number": n, "day": day, "channel": "SMS", "body": f"Hello {n}"} for n, day in enumerate(DEFAULT_DAYS, 1)]
+MESSAGE = {
+    "leadId": Id(Kind.LEAD, "phone IS NOT NULL AND opted_out = '{}'"),
+    "channel": "SMS",
+    "body": "Your car is ready",
+    "idempotencyKey": "0199aaaa-0000-7000-8000-000000000001",
+}
 
 EXAMPLES: Mapping[str, Example] = {
     "addClosure": Example(
@@ -68,6 +85,7 @@ EXAMPLES: Mapping[str, Example] = {
             "endsAt": "2031-07-05T00:00:00-07:00",
         }
     ),
+    "cancelMessage": Example({"id": Id(Kind.MESSAGE, "status = 'SCHEDULED' AND kind = 'AD_HOC'")}),
     "createLead": Example(
         {
             "input": {
@@ -87,7 +105,11 @@ EXAMPLES: Mapping[str, Example] = {
     "replayUnroutedWebhook": Example({"id": Id(Kind.UNROUTED_WEBHOOK)}),
     "replayWebhookEvent": Example({"id": Id(Kind.WEBHOOK_EVENT, "status = 'FAILED'")}),
     "report": Example({"from": "2026-03-01", "to": "2026-12-31"}),
+    "resolveUnknownMessage": Example({"id": Id(Kind.MESSAGE, "status = 'UNKNOWN'"), "sent": True}),
     "resumeTouches": Example({"leadId": Id(Kind.LEAD, "touches_paused")}),
+    "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
+    "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
+    "sendMessage": Example({"input": MESSAGE}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
     "updateLead": Example({"input": {"id": Id(Kind.LEAD), "firstName": "Grace"}}),
     "upsertService": Example(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLField,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
@@ -54,6 +55,14 @@ def kind_named(name: str) -> Kind | None:
     return STEMS.get(stem) or Kind.__members__.get(snake)
 
 
+def kind_answered(field: GraphQLField) -> Kind | None:
+    """The kind that a field answers with, by itself or in the payload of a mutation."""
+    kind = get_named_type(field.type)
+    below = kind.fields.values() if isinstance(kind, GraphQLObjectType) and kind.name.endswith("Payload") else ()
+    names = [kind.name, *(get_named_type(one.type).name for one in below)]
+    return next((found for name in names if (found := kind_named(name))), None)
+
+
 def example_of(root: Root, registered: Mapping[str, Example] = EXAMPLES) -> Example:
     """The registered one, or what the required arguments say of themselves.
 
@@ -84,7 +93,7 @@ def _default(root: Root, name: str, kind: Any) -> Any:
     if isinstance(kind, GraphQLEnumType):
         return next(iter(kind.values))
     if kind.name == "ID":
-        meant = kind_named(name) or kind_named(get_named_type(root.definition.type).name)
+        meant = kind_named(name) or kind_answered(root.definition)
         assert meant, (
             f"add {root.name!r} to EXAMPLES in tests/graphql/cross_tenant/examples.py: {name} is an id of no known kind"
         )
@@ -217,7 +226,7 @@ class _Values:
         owner, _, name = self.path.partition(".")
         kind = self.forger.schema.get_type(owner)
         found = kind.fields.get(name) if isinstance(kind, GraphQLObjectType) else None
-        return kind_named(get_named_type(found.type).name) if found else None
+        return kind_answered(found) if found else None
 
     def _cursor(self) -> str:
         """One of this field's, most often the victim's."""

@@ -55,12 +55,14 @@ def lowest_role(root: Root) -> str | None:
 
 
 async def operations(
-    arena: Arena, *kinds: OperationType, registered: Mapping[str, Example] = EXAMPLES
+    arena: Arena, *kinds: OperationType, only: str | None = None, registered: Mapping[str, Example] = EXAMPLES
 ) -> Sequence[Operation]:
-    """Every field of these roots. It does not matter which clone of the seed is asked."""
+    """Every field of these roots, or the one of this name; it does not matter which clone of the seed is asked."""
     side = arena.side(arena.seed.ours, arena.seed.ours.hidden)
     found = []
     for root in roots(arena.core, *kinds):
+        if only not in {None, root.name}:
+            continue
         example = example_of(root, registered)
         found.append(Operation(root, example, await side.resolved(example.arguments)))
     return found
