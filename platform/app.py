@@ -39,6 +39,8 @@ from lead_orchestrator.tenancy.access import Access, RevocationWatch
 from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
+from lead_orchestrator.webhooks.inbox import Inbox
+from lead_orchestrator.webhooks.routes import MESSAGING_PATHS, messaging_routes
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
 
 __all__ = ["graphql_services", "open_app", "server_config"]
@@ -132,6 +134,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
 def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenVerifier) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
+    inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
 
     async def ready(_request: Request) -> Response:
         checks = await readiness(services, queue)
@@ -144,6 +147,7 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenV
     return [
         _Whole("/graphql", graphql),
         Route("/webhooks/shopmonkey/order", webhook.receive, methods=["POST"]),
+        *messaging_routes(inbox, services.secrets, services.settings),
         Route("/c/{token}", links.chat, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),
@@ -256,6 +260,7 @@ def _masked(request_id: str) -> Response:
 
 _ROUTES = (
     "/webhooks/shopmonkey/order",
+    *MESSAGING_PATHS,
     "/graphql",
     "/c",
     "/u",

@@ -53,6 +53,7 @@ from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.roles import bootstrap, upgrade
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
+from lead_orchestrator.webhooks.routes import messaging_addresses
 
 __all__ = ["app", "main"]
 
@@ -324,6 +325,7 @@ def onboard(
             "locations": {slug: f"loc_{id_}" for slug, id_ in made.location_ids.items()},
             "webhookUrl": f"{services.settings.public_url.rstrip('/')}/webhooks/shopmonkey/order",
             "webhookSecret": made.webhook_secret,
+            **messaging_addresses(services.settings.public_url, made.sendgrid_key),
             "replayedEvents": replayed,
         }
 
@@ -332,8 +334,8 @@ def onboard(
         print(json.dumps(made))  # noqa: T201 - what was asked for
         return
     out.print(f"{'Onboarded' if made['created'] else 'Updated'} {franchise.slug}", highlight=False)
-    for name in ("tenantId", "webhookUrl", "webhookSecret", "replayedEvents"):
-        if made[name] is not None:
+    for name in made:
+        if name not in {"created", "locations"} and made[name] is not None:
             out.print(f"  {name}: {made[name]}", highlight=False, soft_wrap=True)
 
 

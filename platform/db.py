@@ -76,6 +76,7 @@ def create_engine(url: str, *, size: int, timeouts: Timeouts | None = None) -> A
         pool_size=size,
         max_overflow=0,
         pool_timeout=10,
+        hide_parameters=True,  # errors are logged, and parameters are numbers, addresses and texts of people
         connect_args={
             "server_settings": {
                 "application_name": "lead-orchestrator",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 
 from lead_orchestrator.catalog.sync import CatalogSync
+from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.integrations.connections import open_client
@@ -16,16 +18,20 @@ from lead_orchestrator.integrations.providers import ProviderError
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient
+from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient
 from lead_orchestrator.leads.ingestion.polling import Polling
 from lead_orchestrator.leads.ingestion.service import Ingestion
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.delivery import Delivery
 from lead_orchestrator.messaging.dispatch import Dispatcher
+from lead_orchestrator.messaging.inbound.listening import Listening
+from lead_orchestrator.messaging.inbound.service import Inbound
+from lead_orchestrator.messaging.inbound.statuses import Statuses
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.messaging.unknown import Resolver
-from lead_orchestrator.settings import Settings
+from lead_orchestrator.settings import SANDBOX_HOSTS, Settings
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
@@ -36,6 +42,7 @@ from lead_orchestrator.tenancy.tokens import TokenIssuer
 
 __all__ = ["AUDIENCE", "Services", "open_services", "token_issuer"]
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AUDIENCE = "lead-orchestrator"
 _CONNECTIONS = 400  # 20 jobs with a batch each, and more
 
@@ -56,6 +63,7 @@ class Services:
     dispatcher: Dispatcher
     resolver: Resolver
     messages: Messages
+    inbound: Inbound
     onboarding: Onboarding
     catalog: CatalogSync
     reader: Reader
@@ -90,7 +98,12 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
     keys = secret_keys(settings)
     secrets, links = SecretBox(keys), LinkSigner(keys, settings.public_url)
     shopmonkey = ShopMonkeyClient(http, settings.shopmonkey_base_url)
-    delivery = Delivery(TwilioClient(http, settings.twilio_base_url), SendGridClient(http, settings.sendgrid_base_url))
+    delivery = Delivery(
+        TwilioClient(http, settings.twilio_base_url),
+        SendGridClient(http, settings.sendgrid_base_url),
+        WhatsAppClient(http, settings.whatsapp_base_url),
+        _callbacks(settings),
+    )
     leads = Leads(secrets)
     policy = DispatchPolicy(lease=settings.send_lease_seconds, settle=settings.unknown_settle_seconds)
     ledger = Ledger(leads, policy)
@@ -115,10 +128,18 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger),
+        inbound=Inbound(tenancy, Listening(leads, secrets, Conversations()), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         reader=reader,
     )
+
+
+def _callbacks(settings: Settings) -> str | None:
+    """The address under which Twilio reaches us; it refuses a text that names this machine's own, so then none."""
+    ours, theirs = urlsplit(settings.public_url).hostname, urlsplit(settings.twilio_base_url).hostname
+    unreachable = f"{ours}" in _LOOPBACK and f"{theirs}" not in SANDBOX_HOSTS
+    return None if unreachable else settings.public_url
 
 
 def required(settings: Settings, name: str) -> str:

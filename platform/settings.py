@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     shopmonkey_base_url: str = "https://api.shopmonkey.cloud"
     twilio_base_url: str = "https://api.twilio.com"
     sendgrid_base_url: str = "https://api.sendgrid.com"
+    whatsapp_base_url: str = "https://graph.facebook.com"
+    whatsapp_app_secret: SecretStr | None = Field(
+        None, description="The Meta app's secrets, newest first, comma-separated; they sign its webhooks."
+    )
+    whatsapp_verify_token: SecretStr | None = Field(None, description="What Meta must know to register the webhook.")
 
     poll_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     dispatch_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
@@ -95,7 +100,7 @@ class Settings(BaseSettings):
             raise ValueError(f"production needs {', '.join(missing)}")
         if not self.public_url.startswith("https://"):
             raise ValueError(f"PUBLIC_URL is {self.public_url!r}: production needs an https:// address")
-        for name in ("shopmonkey_base_url", "twilio_base_url", "sendgrid_base_url"):
+        for name in ("shopmonkey_base_url", "twilio_base_url", "sendgrid_base_url", "whatsapp_base_url"):
             if not getattr(self, name).startswith("https://"):
                 raise ValueError(
                     f"{name.upper()} is {getattr(self, name)!r}: production talks to the real service by https"
@@ -118,6 +123,8 @@ def load_settings(**overrides: object) -> Settings:
 
 def _describe(loc: tuple[int | str, ...], message: str, value: object) -> str:
     name = str(loc[0]).upper() if loc else ""
-    if not name or "KEY" in name or "URL" in name:  # never print a secret, and URLs carry passwords
+    if not name or any(
+        part in name for part in ("KEY", "URL", "SECRET", "TOKEN")
+    ):  # never print a secret, and URLs carry passwords
         return f"{name}: {message}" if name else message
     return f"{name}={value!r}: {message}"

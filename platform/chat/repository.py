@@ -9,13 +9,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
-from lead_orchestrator.chat.models import ChatMessage, ChatSession
+from lead_orchestrator.chat.models import ChatMessage, ChatSession, ChatState
 from lead_orchestrator.keyset import After, Cut, cut, of_each
-from lead_orchestrator.tenancy.sessions import ReadSession
+from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
     "ChatPart",
     "ChatQuery",
+    "add",
     "chat_message_counts",
     "chat_messages_by_id",
     "chat_messages_of",
@@ -23,6 +25,7 @@ __all__ = [
     "chat_sessions_of",
     "chat_sessions_page",
     "count_chat_sessions",
+    "open_session_of",
     "session_counts",
 ]
 
@@ -98,6 +101,28 @@ async def chat_messages_of(
         own = own.where(row.version < part.below)
     order = row.version.desc() if part.backwards else row.version.asc()
     return await of_each(session, session_ids, own, row, row.session_id, Cut((order,), None, part.limit))
+
+
+def add(session: WriteSession, row: ChatSession | ChatMessage) -> None:
+    session.add(row)
+
+
+async def open_session_of(session: WriteSession, lead_id: UUID, channel: Channel) -> ChatSession | None:
+    """The lead's newest conversation on `channel` that is not closed, locked: whoever writes into it takes this lock."""
+    statement = (
+        select(ChatSession)
+        .where(
+            ChatSession.tenant_id == session.scope.tenant_id,
+            ChatSession.lead_id == lead_id,
+            ChatSession.channel == channel,
+            ChatSession.state != ChatState.CLOSED,
+        )
+        .order_by(ChatSession.active_at.desc(), ChatSession.id.desc())
+        .limit(1)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return await session.scalar(statement)
 
 
 async def chat_message_counts(session: ReadSession, session_ids: Sequence[UUID]) -> Mapping[UUID, int]:

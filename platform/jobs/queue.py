@@ -43,6 +43,10 @@ class Queue:
         """A webhook event was stored."""
         await self._ring("process_event", str(tenant_id), str(event_id))
 
+    async def inbound(self, tenant_id: UUID, event_id: UUID) -> None:
+        """A customer's message, or news of one of ours, was stored."""
+        await self._ring("process_inbound", str(tenant_id), str(event_id))
+
     async def due(self, tenant_id: UUID) -> None:
         """A message of this tenant fell due."""
         await self._ring("dispatch_tenant", str(tenant_id))

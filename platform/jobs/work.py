@@ -17,6 +17,7 @@ from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.jobs.queue import Queue
 from lead_orchestrator.leads.ingestion.service import Processed
 from lead_orchestrator.log import get_logger
+from lead_orchestrator.messaging.inbound.service import Applied
 from lead_orchestrator.services import Services
 from lead_orchestrator.tenancy.sessions import Scope
 
@@ -42,11 +43,21 @@ async def process_event(context: Context, tenant_id: str, event_id: str) -> None
     async def work() -> int | None:
         processed = await services.ingestion.process(tenant, UUID(event_id))
         if processed is None:
-            return None
+            return await _inbound(services, tenant, UUID(event_id))  # it may be one of the other kind, replayed
         await _first_touch(services, tenant, processed)
         return 1
 
     await _run(context, "process_event", tenant, work)
+
+
+async def process_inbound(context: Context, tenant_id: str, event_id: str) -> None:
+    """Apply a customer's message, or news of one of ours; what is to be answered at once goes out."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        return await _inbound(services, tenant, UUID(event_id))
+
+    await _run(context, "process_inbound", tenant, work)
 
 
 async def sweep_events(context: Context, tenant_id: str) -> None:
@@ -57,7 +68,10 @@ async def sweep_events(context: Context, tenant_id: str) -> None:
         done = await services.ingestion.sweep(tenant)
         for processed in done:
             await _first_touch(services, tenant, processed)
-        return len(done) or None
+        inbound = await services.inbound.sweep(tenant)
+        for applied in inbound:
+            await _answer(services, tenant, applied)
+        return len(done) + len(inbound) or None
 
     await _run(context, "sweep_events", tenant, work)
 
@@ -114,6 +128,22 @@ class JobFailedError(Exception):
     """A job came to nothing for a reason that its own retry will mend; the sentence is shown to staff."""
 
 
+async def _inbound(services: Services, tenant: UUID, event_id: UUID) -> int | None:
+    """One for a message; None for news of ours, which would fill the list of executions."""
+    applied = await services.inbound.process(tenant, event_id)
+    if applied is None:
+        return None
+    await _answer(services, tenant, applied)
+    return 1 if applied.message else None
+
+
+async def _answer(services: Services, tenant: UUID, applied: Applied) -> None:
+    metrics.EVENTS.labels(applied.status.value).inc()
+    if applied.answer_to is not None:
+        sent = await services.dispatcher.dispatch(tenant, applied.answer_to)
+        metrics.count_outcomes(sent.outcomes)
+
+
 async def _first_touch(services: Services, tenant: UUID, processed: Processed) -> None:
     metrics.EVENTS.labels(processed.status.value).inc()
     if processed.enrolled and processed.lead_id is not None:
@@ -158,6 +188,7 @@ async def _note(context: Context, job: str, tenant: UUID, started: float, proces
 
 JOBS: list[Callable[..., Awaitable[Any]]] = [
     process_event,
+    process_inbound,
     sweep_events,
     dispatch_tenant,
     resolve_unknown,

@@ -247,6 +247,15 @@ class Leads:
         if lead.status == LeadStatus.OPTED_OUT and reachable(lead):
             await self.move(session, lead, LeadStatus.ENGAGED, reason)
 
+    async def not_reached(self, session: WriteSession, lead: Lead) -> None:
+        """A locked lead whose only message so far did not arrive was not contacted after all."""
+        if lead.status != LeadStatus.CONTACTED:
+            return
+        lead.status = LeadStatus.NEW
+        if lead.enrolment == 1:
+            lead.first_contacted_at = None
+        _became(session, lead, "lead.status", {"from": LeadStatus.CONTACTED.value, "to": LeadStatus.NEW.value})
+
     async def _opted_out(self, session: WriteSession, lead: Lead, channels: set[Channel], reason: str) -> None:
         if not channels - {Channel(channel) for channel in lead.opted_out}:
             return

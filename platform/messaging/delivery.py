@@ -13,12 +13,15 @@ from pydantic import SecretStr
 from lead_orchestrator.integrations.providers import Accepted
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials, TwilioMessage
+from lead_orchestrator.integrations.whatsapp.client import Template, WhatsAppClient, WhatsAppCredentials
 from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.secrets import SecretOpener
 
 __all__ = ["Account", "Delivery", "Letter", "senders"]
 
+_LANGUAGE = "en_US"
 _SHORTEST_VALIDITY, _LONGEST_VALIDITY = 60, 36_000  # seconds; Twilio takes 1 to 36,000
 
 
@@ -34,17 +37,26 @@ class Account:
     from_name: str | None
     refused: frozenset[Channel] = frozenset()
     """The channels whose provider refused the account the last time."""
+    whatsapp: WhatsAppCredentials | None = None
+    tenant_id: UUID | None = None
 
     @classmethod
     def of(cls, config: MessagingConfig, secrets: SecretOpener) -> Account:
         """Open the tenant's secrets."""
-        twilio = key = None
-        flags = {Channel.SMS: config.sms_refused, Channel.EMAIL: config.email_refused}
+        twilio = key = whatsapp = None
+        flags = {
+            Channel.SMS: config.sms_refused,
+            Channel.EMAIL: config.email_refused,
+            Channel.WHATSAPP: config.whatsapp_refused,
+        }
         if config.twilio_account_sid and config.twilio_auth_token:
             token = secrets.open(config.tenant_id, "twilio_auth_token", config.twilio_auth_token)
             twilio = TwilioCredentials(config.twilio_account_sid, SecretStr(token))
         if config.sendgrid_api_key:
             key = secrets.open(config.tenant_id, "sendgrid_api_key", config.sendgrid_api_key)
+        if config.whatsapp_phone_number_id and config.whatsapp_access_token:
+            token = secrets.open(config.tenant_id, "whatsapp_access_token", config.whatsapp_access_token)
+            whatsapp = WhatsAppCredentials(config.whatsapp_phone_number_id, SecretStr(token))
         return cls(
             twilio,
             config.twilio_phone_number,
@@ -53,23 +65,30 @@ class Account:
             config.sendgrid_from_email,
             config.sendgrid_from_name,
             frozenset(channel for channel, flag in flags.items() if flag),
+            whatsapp,
+            config.tenant_id,
         )
 
     def sender(self, channel: Channel) -> str:
         """What the recipient sees it from; empty where the account cannot send on `channel`."""
         if channel is Channel.SMS and self.twilio:
             return self.twilio_service or self.twilio_number or ""
+        if channel is Channel.WHATSAPP:
+            return self.whatsapp.phone_number_id if self.whatsapp else ""
         return self.from_email or "" if channel is Channel.EMAIL and self.sendgrid_key else ""
 
 
 def senders(account: Account) -> frozenset[Channel]:
     """The channels the tenant can send on."""
-    return frozenset(channel for channel in (Channel.SMS, Channel.EMAIL) if account.sender(channel))
+    return frozenset(channel for channel in (Channel.SMS, Channel.EMAIL, Channel.WHATSAPP) if account.sender(channel))
 
 
 @dataclass(frozen=True)
 class Letter:
-    """One message as it leaves; `text` and the address show in no repr."""
+    """One message as it leaves; `text` and the address show in no repr.
+
+    `template` is the approved one that WhatsApp wants instead of the text, as `name` or `name:language`.
+    """
 
     message_id: UUID
     attempt: int
@@ -79,19 +98,30 @@ class Letter:
     text: str = field(repr=False)
     unsubscribe_link: str = field(repr=False)
     expires_in: timedelta
+    template: str | None = None
 
 
 class Delivery:
-    """Speaks to Twilio and SendGrid; raises what they raise (see integrations.providers)."""
+    """Speaks to Twilio, SendGrid and WhatsApp; raises what they raise (see integrations.providers).
 
-    def __init__(self, twilio: TwilioClient, sendgrid: SendGridClient) -> None:
+    Each message carries its own ids, which come back with its news: in the address that Twilio is to call, under
+    `callbacks` (None: it cannot be reached from outside), as a custom argument of a mail, as WhatsApp's reference.
+    """
+
+    def __init__(
+        self, twilio: TwilioClient, sendgrid: SendGridClient, whatsapp: WhatsAppClient, callbacks: str | None
+    ) -> None:
         self._twilio = twilio
         self._sendgrid = sendgrid
+        self._whatsapp = whatsapp
+        self._callbacks = callbacks
 
     async def send(self, account: Account, letter: Letter, *, timeout: float) -> Accepted:  # noqa: ASYNC109 - the whole call's
         """Hand the letter over within `timeout` seconds."""
         if letter.channel is Channel.SMS:
             return await self._text(account, letter, timeout)
+        if letter.channel is Channel.WHATSAPP:
+            return await self._chat(account, letter, timeout)
         return await self._mail(account, letter, timeout)
 
     async def find(self, account: Account, letter: Letter, since: datetime) -> Sequence[TwilioMessage]:
@@ -112,7 +142,27 @@ class Delivery:
             body=letter.text,
             from_number=None if account.twilio_service else account.twilio_number,
             messaging_service_sid=account.twilio_service,
+            status_callback=self._status_address(account, letter),
             validity_period=max(_SHORTEST_VALIDITY, min(seconds, _LONGEST_VALIDITY)),
+            timeout=limit,
+        )
+
+    def _status_address(self, account: Account, letter: Letter) -> str | None:
+        if self._callbacks is None or account.tenant_id is None:
+            return None
+        ours = f"tenant={account.tenant_id}&message={reference(letter.message_id, letter.attempt)}"
+        return f"{self._callbacks.rstrip('/')}/webhooks/twilio/status?{ours}"
+
+    async def _chat(self, account: Account, letter: Letter, limit: float) -> Accepted:
+        if account.whatsapp is None:
+            raise RuntimeError("the gate let a WhatsApp message pass without an account")
+        name, _, language = (letter.template or "").partition(":")
+        return await self._whatsapp.send(
+            account.whatsapp,
+            to=letter.address,
+            text=None if name else letter.text,
+            template=Template(name, language or _LANGUAGE) if name else None,
+            reference=reference(letter.message_id, letter.attempt),
             timeout=limit,
         )
 
@@ -129,7 +179,7 @@ class Delivery:
                 "List-Unsubscribe": f"<{letter.unsubscribe_link}>",
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
             },
-            custom_args={"message_id": str(letter.message_id), "attempt": str(letter.attempt)},
+            custom_args={"message": reference(letter.message_id, letter.attempt)},
             timeout=limit,
         )
 

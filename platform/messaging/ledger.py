@@ -44,6 +44,7 @@ class DispatchPolicy:
     settle: float = 60.0
     most_attempts: int = 6
     longest_backoff: float = 3600.0
+    events: float = 3600.0  # how long SendGrid's or WhatsApp's word is waited for
 
     @property
     def call(self) -> float:

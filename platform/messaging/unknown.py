@@ -42,8 +42,8 @@ class Resolver:
     """Finds out about one tenant's unknown messages.
 
     Twilio is asked for texts to that number with that wording which no other row owns. Found: it was sent. Absent after
-    the settle time: one resend, as a new attempt; a few, where each sender itself died. SendGrid cannot be asked: its
-    events tell, or staff decides.
+    the settle time: one resend, as a new attempt; a few, where each sender itself died. SendGrid and WhatsApp cannot be
+    asked: their events tell (messaging.inbound.statuses), or after a while staff decides.
     """
 
     def __init__(
@@ -75,16 +75,25 @@ class Resolver:
     async def _settle(self, scope: Scope, account: Account, question: _Question) -> bool:
         message, attempt = question.message, question.attempt
         if attempt.channel != Channel.SMS:
-            why = "Unknown whether it went out: the provider's events will tell, or staff decides"
-            async with self._tenancy.write(scope) as session:
-                await repository.postpone_check(session, message.id, message.attempt, None, why)
-            return False
+            return await self._await_events(scope, question)
         try:
             found = await self._delivery.find(account, _letter(message, attempt), attempt.started_at - _SKEW)
         except ProviderError:
             return False  # asked again after the pause the claim set
         async with self._tenancy.write(scope) as session:
             return await self._judge(session, question, found)
+
+    async def _await_events(self, scope: Scope, question: _Question) -> bool:
+        """The provider cannot be asked, but its events name the message; without one in time staff is to look at it."""
+        message, attempt = question.message, question.attempt
+        ended = attempt.finished_at or attempt.started_at + timedelta(seconds=self._policy.last_call)
+        left = ended + timedelta(seconds=self._policy.events) - question.asked_at
+        wait = left if left > timedelta() else None
+        words = "the provider's events will tell" if wait else "no event told, staff decides"
+        async with self._tenancy.write(scope) as session:
+            why = f"Unknown whether it went out: {words}"
+            await repository.postpone_check(session, message.id, message.attempt, wait, why)
+        return False
 
     async def _judge(self, session: WriteSession, question: _Question, found: Sequence[TwilioMessage]) -> bool:
         message, attempt = question.message, question.attempt

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy import repository
-from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.secrets import SecretBox, new_token, token_hash
 from lead_orchestrator.tenancy.sessions import PlatformSession, Tenancy
 
 __all__ = ["Franchise", "Onboarded", "Onboarding", "parse_franchise"]
@@ -26,6 +26,7 @@ OwnsLocation = Callable[[str, str], Awaitable[bool]]
 """Whether this ShopMonkey key (first) reads this location (second)."""
 
 SECRET_OVERLAP = timedelta(days=1)
+_MESSAGING_SECRETS = ("twilio_auth_token", "sendgrid_api_key", "whatsapp_access_token")
 _SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _PHONE = r"^\+[1-9][0-9]{6,14}$"
 
@@ -90,6 +91,11 @@ class Messaging(_Part):
     sendgrid_api_key: SecretStr | None = None
     sendgrid_from_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
     sendgrid_from_name: str | None = None
+    sendgrid_event_public_key: str | None = Field(default=None, max_length=1000)
+    sendgrid_route_key: SecretStr | None = Field(default=None, min_length=20, max_length=100)
+    whatsapp_phone_number_id: str | None = Field(default=None, pattern="^[0-9]{1,32}$")
+    whatsapp_access_token: SecretStr | None = None
+    strangers_become_leads: bool = True
     instant_replies: bool = False
     daily_cap: int = Field(default=3, ge=1, le=20)
     weekly_cap: int = Field(default=10, ge=1, le=50)
@@ -119,12 +125,14 @@ class Franchise(_Part):
 
 @dataclass(frozen=True)
 class Onboarded:
-    """`webhook_secret` is shown this once when it was made here, else None."""
+    """`webhook_secret`, and `sendgrid_key` of the addresses that SendGrid calls, are shown this once when they were made here,
+    else None."""
 
     tenant_id: UUID
     created: bool
     location_ids: dict[str, UUID]
     webhook_secret: str | None
+    sendgrid_key: str | None = None
 
 
 def parse_franchise(data: object) -> Franchise:
@@ -172,10 +180,10 @@ class Onboarding:
             await repository.release_moved_locations(session, tenant_id, wanted)
             ids = {place.slug: await self._locate(session, tenant_id, place) for place in franchise.locations}
             secret = await self._connect_crm(session, tenant_id, franchise.crm, now)
-            await self._connect_messaging(session, tenant_id, franchise.messaging)
+            sendgrid_key = await self._connect_messaging(session, tenant_id, franchise.messaging)
             action = "tenant.onboarded" if created else "tenant.changed"
             await session.audit(tenant_id, action, actor=actor, target=f"tenant_{tenant_id}")
-        return Onboarded(tenant_id, created, ids, secret)
+        return Onboarded(tenant_id, created, ids, secret, sendgrid_key)
 
     async def _check_locations(self, franchise: Franchise) -> None:
         for place in franchise.locations:
@@ -231,16 +239,36 @@ class Onboarding:
     def _opened(self, tenant_id: UUID, sealed: bytes) -> str:
         return self._secrets.open(tenant_id, "shopmonkey_webhook_secret", sealed)
 
-    async def _connect_messaging(self, session: PlatformSession, tenant_id: UUID, messaging: Messaging | None) -> None:
+    async def _connect_messaging(
+        self, session: PlatformSession, tenant_id: UUID, messaging: Messaging | None
+    ) -> str | None:
         given = messaging or Messaging()
-        values = given.model_dump(exclude_unset=True, exclude={"twilio_auth_token", "sendgrid_api_key"})
-        for name in ("twilio_auth_token", "sendgrid_api_key"):
+        values = given.model_dump(exclude_unset=True, exclude={*_MESSAGING_SECRETS, "sendgrid_route_key"})
+        for name in _MESSAGING_SECRETS:
             secret: SecretStr | None = getattr(given, name)
             if secret is not None:
                 values[name] = self._secrets.seal(tenant_id, name, secret.get_secret_value())
         await repository.upsert_messaging(session, tenant_id, values)
-        if given.twilio_phone_number:
-            await self._claim(session, "phone_number", given.twilio_phone_number, tenant_id, None)
+        numbers = {
+            "phone_number": given.twilio_phone_number,
+            "twilio_service": given.twilio_messaging_service_sid,
+            "whatsapp_number": given.whatsapp_phone_number_id,
+        }
+        for kind, key in numbers.items():
+            if key:
+                await self._claim(session, kind, key, tenant_id, None)
+        return await self._sendgrid_key(session, tenant_id, given)
+
+    async def _sendgrid_key(self, session: PlatformSession, tenant_id: UUID, given: Messaging) -> str | None:
+        """The secret in the addresses that SendGrid calls, if it is made now; its hash is what is stored."""
+        held = await repository.route_keys(session, "sendgrid", tenant_id)
+        wanted = given.sendgrid_route_key.get_secret_value() if given.sendgrid_route_key else None
+        made = new_token() if wanted is None and given.sendgrid_api_key and not held else None
+        key = wanted or made
+        if key is not None:
+            await repository.drop_routes(session, "sendgrid", tenant_id)
+            await self._claim(session, "sendgrid", token_hash(key).hex(), tenant_id, None)
+        return made
 
 
 def new_webhook_secret() -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "REAL_NOW",
     "claim_key",
     "claim_route",
+    "drop_routes",
     "location",
     "location_by_slug",
     "location_route",
@@ -32,6 +33,7 @@ __all__ = [
     "mark_replayed",
     "release_moved_locations",
     "replace_hours",
+    "route_keys",
     "settle_key",
     "tenant",
     "tenant_by_slug",
@@ -136,6 +138,18 @@ async def claim_route(session: PlatformSession, kind: str, key: str, tenant_id: 
     )
     values = {"kind": kind, "key": key, "tenant": tenant_id, "location": location_id}
     return await session.scalar(statement, values) is not None
+
+
+async def route_keys(session: PlatformSession, kind: str, tenant_id: UUID) -> Sequence[str]:
+    """The keys of this kind that the tenant holds."""
+    statement = text("SELECT key FROM routes WHERE kind = :kind AND tenant_id = :tenant")
+    return list(await session.scalars(statement, {"kind": kind, "tenant": tenant_id}))
+
+
+async def drop_routes(session: PlatformSession, kind: str, tenant_id: UUID) -> None:
+    """Free every key of this kind that the tenant holds."""
+    statement = text("DELETE FROM routes WHERE kind = :kind AND tenant_id = :tenant")
+    await session.execute(statement, {"kind": kind, "tenant": tenant_id})
 
 
 async def upsert_crm(session: PlatformSession, tenant_id: UUID, values: Mapping[str, object]) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lead_orchestrator.errors import AppError, BadInputError
 from lead_orchestrator.integrations.providers import SignatureError
 from lead_orchestrator.integrations.shopmonkey.webhook import OrderHint, parse, verify
 from lead_orchestrator.leads.ingestion import repository
@@ -21,6 +20,7 @@ from lead_orchestrator.tenancy.lookups import Lookups, Route
 from lead_orchestrator.tenancy.models import CrmConfig
 from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
+from lead_orchestrator.webhooks.body import read_body
 
 __all__ = ["ShopMonkeyWebhook"]
 
@@ -44,7 +44,7 @@ class ShopMonkeyWebhook:
 
     async def receive(self, request: Request) -> Response:
         """`POST /webhooks/shopmonkey/order`: 202 when stored, known or about something else; 4xx says what is wrong."""
-        body = await _body(request)
+        body = await read_body(request, LARGEST_BODY)
         hint = parse(body)
         if hint is None:
             return _accepted("ignored", "not about an order")
@@ -92,28 +92,6 @@ class ShopMonkeyWebhook:
         if until is not None and until > now:
             sealed.append(("shopmonkey_webhook_secret", config.previous_webhook_secret))
         return [self.secrets.open(config.tenant_id, field, value) for field, value in sealed if value]
-
-
-async def _body(request: Request) -> bytes:
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and (len(stated) > 18 or int(stated) > LARGEST_BODY):  # noqa: PLR2004 - digits that int() reads
-        raise _TooLargeError(f"the body has {stated[:18]} bytes: at most {LARGEST_BODY} are read")
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                raise _TooLargeError(f"the body has more than {LARGEST_BODY} bytes")
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise BadInputError("the connection ended within the body: send it again") from None
-    return b"".join(chunks)
-
-
-class _TooLargeError(AppError):
-    code = "TOO_LARGE"
-    http_status = 413
 
 
 def _event(route: Route, hint: OrderHint, delivery_id: str) -> dict[str, object]:

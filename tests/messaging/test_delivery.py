@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials
+from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient, WhatsAppCredentials
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, senders
 
@@ -35,6 +37,8 @@ class Wire:
         self.requests.append(request)
         if request.url.path.endswith("Messages.json"):
             return httpx.Response(201, json={"sid": "SM1", "status": "queued", "num_segments": "1"})
+        if request.url.path.endswith("/messages"):
+            return httpx.Response(200, json={"messages": [{"id": "wamid.1"}]})
         return httpx.Response(202, headers={"X-Message-Id": "mail-1"})
 
     @property
@@ -45,13 +49,18 @@ class Wire:
 async def deliver(letter: Letter, account: Account = ACCOUNT) -> Wire:
     wire = Wire()
     async with httpx.AsyncClient(transport=httpx.MockTransport(wire)) as http:
-        delivery = Delivery(TwilioClient(http, "http://twilio.test"), SendGridClient(http, "http://mail.test"))
+        delivery = Delivery(
+            TwilioClient(http, "http://twilio.test"),
+            SendGridClient(http, "http://mail.test"),
+            WhatsAppClient(http, "http://whatsapp.test"),
+            "https://leads.example.com/",
+        )
         await delivery.send(account, letter, timeout=1)
     return wire
 
 
 def letter(channel: Channel, text: str = "Hello", expires_in: timedelta = timedelta(hours=3)) -> Letter:
-    address = "+12135550101" if channel is Channel.SMS else "ada@example.com"
+    address = "ada@example.com" if channel is Channel.EMAIL else "+12135550101"
     return Letter(MESSAGE, 2, channel, address, "Your quote", text, "https://example.com/u/token", expires_in)
 
 
@@ -91,7 +100,7 @@ async def test_a_mail_has_text_and_html_and_says_how_to_unsubscribe() -> None:
         "List-Unsubscribe": "<https://example.com/u/token>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
-    assert mail["custom_args"] == {"message_id": str(MESSAGE), "attempt": "2"}
+    assert mail["custom_args"] == {"message": f"{MESSAGE}/2"}
     assert mail["from"] == {"email": "quotes@example.com", "name": "Sun Shade"}
 
 
@@ -106,3 +115,36 @@ def test_neither_secrets_nor_people_show_in_logs() -> None:
 
     for hidden in ("hidden-token", "hidden-key", "+12135550101", "private words", "/u/token"):
         assert hidden not in shown
+
+
+async def test_each_message_carries_its_own_ids_for_the_news_of_it() -> None:
+    tenant = UUID(int=9)
+    whatsapp = WhatsAppCredentials("123456", SecretStr("hidden"))
+    account = replace(ACCOUNT, tenant_id=tenant, whatsapp=whatsapp)
+
+    text = await deliver(letter(Channel.SMS), account)
+    chat = json.loads((await deliver(letter(Channel.WHATSAPP), account)).requests[0].content)
+
+    address = f"https://leads.example.com/webhooks/twilio/status?tenant={tenant}&message={MESSAGE}/2"
+    assert text.form["StatusCallback"] == address
+    assert chat["biz_opaque_callback_data"] == f"{MESSAGE}/2"
+    assert chat["text"]["body"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("template", "named"), [("welcome", ("welcome", "en_US")), ("bienvenida:es_MX", ("bienvenida", "es_MX"))]
+)
+async def test_a_template_goes_out_instead_of_the_text(template: str, named: tuple[str, str]) -> None:
+    account = replace(ACCOUNT, whatsapp=WhatsAppCredentials("123456", SecretStr("hidden")))
+
+    wire = await deliver(replace(letter(Channel.WHATSAPP), template=template), account)
+
+    sent = json.loads(wire.requests[0].content)
+    assert (sent["template"]["name"], sent["template"]["language"]["code"]) == named
+    assert "text" not in sent
+
+
+def test_a_whatsapp_account_can_send() -> None:
+    account = replace(ACCOUNT, whatsapp=WhatsAppCredentials("123456", SecretStr("hidden")))
+
+    assert senders(account) == {Channel.SMS, Channel.EMAIL, Channel.WHATSAPP}

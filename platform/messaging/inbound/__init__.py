@@ -1,0 +1,1 @@
+"""What comes in: customers' messages, and what became of ours."""
