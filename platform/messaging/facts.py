@@ -115,6 +115,7 @@ def _facts(due: repository.Due, shared: _Shared) -> Facts:
         wrote_at=traffic.wrote_at.get(lead.id, {}),
         refused=shared.account.refused,
         whatsapp_template=planned.whatsapp_template if planned else None,
+        confirms_opt_out=message.confirms_opt_out,
     )
 
 

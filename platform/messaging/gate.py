@@ -83,6 +83,8 @@ class Facts:
     wrote_at: Mapping[Channel, datetime] = field(default_factory=dict)
     refused: frozenset[Channel] = frozenset()
     whatsapp_template: str | None = None
+    confirms_opt_out: bool = False
+    """The one message that goes out after an opt-out: it says, once, that nothing more will come."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def _refusal(facts: Facts, channel: Channel) -> _Refusal | None:
 
 
 def _forbidden(facts: Facts, channel: Channel, address: str) -> _Refusal | None:
-    if channel in facts.opted_out:
+    if channel in facts.opted_out and not facts.confirms_opt_out:
         return _OPTED_OUT
     if facts.demo_mode and not _allowed(address, facts.allowlist):
         return _DEMO
