@@ -449,6 +449,17 @@ def _figures(name: str, result: dict[str, object]) -> None:
     out.print(table)
 
 
+def _whatsapp(settings: Settings) -> dict[str, object]:
+    """Both settings or none: the handshake without the secret would register an address that refuses everything."""
+    given = {
+        "WHATSAPP_APP_SECRET": settings.whatsapp_app_secret,
+        "WHATSAPP_VERIFY_TOKEN": settings.whatsapp_verify_token,
+    }
+    missing = [name for name, value in given.items() if value is None or not value.get_secret_value()]
+    words = f"{missing[0]} is missing" if len(missing) == 1 else "not set up" if missing else "webhooks are verified"
+    return {"name": "whatsapp", "ok": len(missing) != 1, "detail": words}
+
+
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check settings, database, isolation, Redis and worker; exit 1 if something is wrong, with what to do."""
@@ -462,7 +473,7 @@ def doctor(as_json: AsJson = False) -> None:
         findings = await audit_isolation(services.tenancy.engines.app, production=services.settings.production)
         errors = [finding for finding in findings if finding.severity == "error"]
         words = "; ".join(f"{finding.rule}: {finding.object}" for finding in findings) or "no findings"
-        return [*checks, {"name": "isolation", "ok": not errors, "detail": words}]
+        return [*checks, _whatsapp(services.settings), {"name": "isolation", "ok": not errors, "detail": words}]
 
     checks = _with_services(work)
     if as_json:

@@ -123,6 +123,11 @@ class Line:
     async def events(self) -> list[dict[str, Any]]:
         return await self.stack.rows("SELECT * FROM webhook_events ORDER BY received_at, id")
 
+    async def mute(self) -> None:
+        """The providers tell nothing by themselves from now on."""
+        for service in ("twilio_callback", "sendgrid_event"):
+            await self.stack.fault(service, "lose")
+
     async def heard(self) -> bool:
         """Whether something is stored."""
         return bool(await self.events())
