@@ -191,4 +191,4 @@ def _line(text: str | None) -> str | None:
 
 def _key(change: str) -> str:
     """The change's name, or its hash where it is longer than any honest one."""
-    return change if len(change) <= 300 else hashlib.sha256(change.encode("utf-8", "replace")).hexdigest()  # noqa: PLR2004
+    return change if len(change) <= 300 else hashlib.sha256(change.encode("utf-8", "replace")).hexdigest()  # noqa: PLR2004 - none has longer ids

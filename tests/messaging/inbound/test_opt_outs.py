@@ -12,7 +12,7 @@ from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.messaging import repository
 from tests.factories import phone_number
 from tests.messaging.inbound.line import Line
-from tests.messaging.leads import lead_row, made_message, make_lead, touches
+from tests.messaging.leads import lead_row, made_message, make_lead, touches, until
 
 TWILIO_SAYS_IT = ["STOP", "stop", " Unsubscribe ", "OPTOUT", "Cancel", "quit"]
 WE_SAY_IT = ["please stop texting me", "no me escriban más", "STOP!!! Leave me alone", "take me off your list"]
@@ -195,9 +195,9 @@ async def _is_waiting(line: Line) -> None:
         "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
         " WHERE NOT l.granted AND a.datname = current_database()"
     )
-    async with asyncio.timeout(10):
-        while True:
-            async with line.stack.services.tenancy.engines.app.connect() as connection:
-                if await connection.scalar(waiting):
-                    return
-            await asyncio.sleep(0.02)
+
+    async def there() -> bool:
+        async with line.stack.services.tenancy.engines.app.connect() as connection:
+            return bool(await connection.scalar(waiting))
+
+    await until(there)
