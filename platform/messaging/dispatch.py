@@ -175,8 +175,9 @@ class Dispatcher:
             "at": gathered.now,
         }
         link = self._links.unsubscribe(lead.tenant_id, lead.id)
+        expires_in = send.before - gathered.now
         letter = Letter(
-            message.id, message.attempt, send.channel, address, subject, text, link, send.before - gathered.now
+            message.id, message.attempt, send.channel, address, subject, text, link, expires_in, send.template
         )
         return _Intent(lead.id, letter, attempt)
 
