@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
+from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ import strawberry
 from lead_orchestrator.graphql import repository
 from lead_orchestrator.graphql.booking.of_leads import LeadAppointments
 from lead_orchestrator.graphql.chat.of_leads import LeadChats
-from lead_orchestrator.graphql.connections import Node, PageInfo, UserError, page_info
+from lead_orchestrator.graphql.connections import Connection, Count, Node, UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, checked_first, cursor, page, position_cursor, position_of
 from lead_orchestrator.graphql.enums import (
@@ -37,11 +38,9 @@ __all__ = [
     "MESSAGE_ORDER",
     "Lead",
     "LeadConnection",
-    "LeadEdge",
     "LeadPayload",
     "Message",
     "MessageConnection",
-    "MessageEdge",
     "message_cursor",
 ]
 
@@ -164,7 +163,10 @@ class Lead(LeadAppointments, LeadChats, Node):
     async def messages(self, info: Request, first: int | None = None, after: str | None = None) -> MessageConnection:
         """Newest first."""
         wanted = page(first, after, MESSAGE_ORDER, (Kind.MESSAGE, Kind.MESSAGE_LOG))
-        return await MessageConnection.load(info, self.key, wanted, after)
+        loaders = info.context.loaders
+        sent, received = await loaders.sent.load((self.key, wanted)), await loaders.received.load((self.key, wanted))
+        count = partial(loaders.message_counts.load, self.key)
+        return MessageConnection.merged(sent, received, wanted, after, count)
 
     @strawberry.field
     async def timeline(self, info: Request, first: int | None = None, after: str | None = None) -> LeadEventConnection:
@@ -287,32 +289,22 @@ class Message(Node):
 
 
 @strawberry.type
-class MessageEdge:
-    cursor: str
-    node: Message
-
-
-@strawberry.type
-class MessageConnection:
-    edges: list[MessageEdge]
-    page_info: PageInfo
-    count: strawberry.Private[Callable[[], Awaitable[int]]]
+class MessageConnection(Connection[Message]):
+    """Newest first."""
 
     @classmethod
-    async def load(cls, info: Request, lead_key: UUID, wanted: Page, after: str | None) -> MessageConnection:
-        sent = await info.context.loaders.sent.load((lead_key, wanted))
-        received = await info.context.loaders.received.load((lead_key, wanted))
+    def merged(
+        cls,
+        sent: Iterable[models.ScheduledMessage],
+        received: Iterable[MessageLog],
+        wanted: Page,
+        after: str | None,
+        count: Count,
+    ) -> Self:
+        """A page of what was and is to be sent and of what came in, from the first of both."""
         both = [*map(Message.of, sent), *map(Message.of_inbound, received)]
         both.sort(key=lambda message: message.place, reverse=True)
-        shown = both[: wanted.first]
-        cursors = [message_cursor(message) for message in shown]
-        edges = [MessageEdge(cursor=at, node=message) for at, message in zip(cursors, shown, strict=True)]
-        count = partial(info.context.loaders.message_counts.load, lead_key)
-        return cls(edges=edges, page_info=page_info(cursors, more=len(both) > wanted.first, after=after), count=count)
-
-    @strawberry.field
-    async def total_count(self) -> int:
-        return await self.count()
+        return cls.page(((message_cursor(message), message) for message in both), wanted.first, after, count)
 
 
 def message_cursor(message: Message) -> str:
@@ -330,21 +322,13 @@ class LeadEvent:
 
 
 @strawberry.type
-class LeadEventEdge:
-    cursor: str
-    node: LeadEvent
-
-
-@strawberry.type
-class LeadEventConnection:
-    edges: list[LeadEventEdge]
-    page_info: PageInfo
-    lead_key: strawberry.Private[UUID]
+class LeadEventConnection(Connection[LeadEvent]):
+    """Newest first."""
 
     @classmethod
-    async def load(cls, info: Request, lead: Lead, first: int, after: str | None) -> LeadEventConnection:
+    async def load(cls, info: Request, lead: Lead, first: int, after: str | None) -> Self:
         rows = await info.context.loaders.events.load((lead.key, first, position_of(after)))
-        events = [
+        events = (
             LeadEvent(
                 cursor=position_cursor(row.position),
                 kind=row.kind,
@@ -352,41 +336,21 @@ class LeadEventConnection:
                 detail=JSON(row.detail) if row.detail is not None else None,
                 lead=lead,
             )
-            for row in rows[:first]
-        ]
-        edges = [LeadEventEdge(cursor=event.cursor, node=event) for event in events]
-        info_of_page = page_info([event.cursor for event in events], more=len(rows) > first, after=after)
-        return cls(edges=edges, page_info=info_of_page, lead_key=lead.key)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.loaders.event_counts.load(self.lead_key)
+            for row in rows
+        )
+        count = partial(info.context.loaders.event_counts.load, lead.key)
+        return cls.page(((event.cursor, event) for event in events), first, after, count)
 
 
 @strawberry.type
-class LeadEdge:
-    cursor: str
-    node: Lead
-
-
-@strawberry.type
-class LeadConnection:
-    edges: list[LeadEdge]
-    page_info: PageInfo
-    query: strawberry.Private[LeadQuery]
+class LeadConnection(Connection[Lead]):
+    """In the order asked for."""
 
     @classmethod
-    def of(
-        cls, rows: Sequence[models.Lead], query: LeadQuery, order: LeadOrder, wanted: Page, after: str | None
-    ) -> LeadConnection:
-        shown = rows[: wanted.first]
-        cursors = [_lead_cursor(row, order) for row in shown]
-        edges = [LeadEdge(cursor=at, node=Lead.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > wanted.first, after=after), query=query)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.run(repository.count_leads, self.query)
+    async def load(cls, info: Request, query: LeadQuery, order: LeadOrder, wanted: Page, after: str | None) -> Self:
+        rows = await info.context.run(repository.leads_page, query, order.value, wanted)
+        count = partial(info.context.run, repository.count_leads, query)
+        return cls.page(((_lead_cursor(row, order), Lead.of(row)) for row in rows), wanted.first, after, count)
 
 
 def _lead_cursor(row: models.Lead, order: LeadOrder) -> str:

@@ -97,8 +97,7 @@ class Query(BookingQueries, CatalogQueries, ChatQueries, TouchQueries, Operation
     ) -> LocationConnection:
         """By name."""
         wanted = page(first, after, LOCATION_ORDER, (Kind.LOCATION,), moments=False)
-        rows = await info.context.run(repository.locations_page, _search(search), wanted)
-        return LocationConnection.of(rows, wanted, after=after, search=search)
+        return await LocationConnection.load(info, _search(search), wanted, after)
 
     @strawberry.field
     @requires(Role.AGENT)
@@ -131,8 +130,7 @@ class Query(BookingQueries, CatalogQueries, ChatQueries, TouchQueries, Operation
         order = order_by or LeadOrder.CREATED_AT_DESC
         wanted = page(first, after, order.value, (Kind.LEAD,))
         query = (filter or LeadFilter()).query()
-        rows = await info.context.run(repository.leads_page, query, order.value, wanted)
-        return LeadConnection.of(rows, query, order, wanted, after)
+        return await LeadConnection.load(info, query, order, wanted, after)
 
     @strawberry.field
     @requires(Role.AGENT)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, time
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -11,7 +12,7 @@ import strawberry
 from lead_orchestrator.catalog import repository as catalog_repository
 from lead_orchestrator.graphql import repository
 from lead_orchestrator.graphql.catalog.of_locations import LocationCatalog
-from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.connections import Connection, Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
 from lead_orchestrator.graphql.enums import Role
@@ -22,7 +23,7 @@ from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy import models, tokens
 from lead_orchestrator.tenancy import repository as tenancy_repository
 
-__all__ = ["LOCATION_ORDER", "Location", "LocationConnection", "LocationEdge", "Tenant", "User", "Viewer", "tenant"]
+__all__ = ["LOCATION_ORDER", "Location", "LocationConnection", "Tenant", "User", "Viewer", "tenant"]
 
 LOCATION_ORDER = "location.name"
 MOST_LOCATIONS = 1000
@@ -81,29 +82,14 @@ class Location(LocationCatalog, Node):
 
 
 @strawberry.type
-class LocationEdge:
-    cursor: str
-    node: Location
-
-
-@strawberry.type
-class LocationConnection:
-    edges: list[LocationEdge]
-    page_info: PageInfo
-    search: strawberry.Private[str | None]
+class LocationConnection(Connection[Location]):
+    """By name."""
 
     @classmethod
-    def of(
-        cls, rows: Sequence[models.Location], page: Page, *, after: str | None, search: str | None
-    ) -> LocationConnection:
-        shown = rows[: page.first]
-        cursors = [cursor(LOCATION_ORDER, Key(row.name, row.id), Kind.LOCATION) for row in shown]
-        edges = [LocationEdge(cursor=at, node=Location.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > page.first, after=after), search=search)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.run(repository.count_locations, self.search)
+    async def load(cls, info: Request, search: str | None, wanted: Page, after: str | None) -> Self:
+        rows = await info.context.run(repository.locations_page, search, wanted)
+        found = ((cursor(LOCATION_ORDER, Key(row.name, row.id), Kind.LOCATION), Location.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, lambda: info.context.run(repository.count_locations, search))
 
 
 @strawberry.type

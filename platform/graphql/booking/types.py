@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,7 +15,7 @@ from lead_orchestrator.booking import models, repository
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.booking.repository import AppointmentQuery
 from lead_orchestrator.graphql.catalog.types import Service, money
-from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.connections import Connection, Count, Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor, page
 from lead_orchestrator.graphql.filters import lead_key, location_keys
@@ -120,47 +122,28 @@ class AppointmentFilter:
 
 
 @strawberry.type
-class AppointmentEdge:
-    cursor: str
-    node: Appointment
-
-
-@strawberry.type
-class AppointmentConnection:
-    edges: list[AppointmentEdge]
-    page_info: PageInfo
-    query: strawberry.Private[AppointmentQuery]
+class AppointmentConnection(Connection[Appointment]):
+    """The latest first."""
 
     @classmethod
-    async def load(
-        cls, info: Request, query: AppointmentQuery, first: int | None, after: str | None
-    ) -> AppointmentConnection:
+    async def load(cls, info: Request, query: AppointmentQuery, first: int | None, after: str | None) -> Self:
         """A page of all that `query` matches."""
         wanted = page(first, after, APPOINTMENT_ORDER, (Kind.APPOINTMENT,))
         rows = await info.context.run(repository.appointments_page, query, place(wanted), wanted.first + 1)
-        return cls.of(rows, wanted, after, query)
+        return cls._of(rows, wanted, after, partial(info.context.run, repository.count_appointments, query))
 
     @classmethod
-    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> AppointmentConnection:
+    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> Self:
         """A page of those of one lead."""
         wanted = page(first, after, APPOINTMENT_ORDER, (Kind.APPOINTMENT,))
         rows = await info.context.loaders.lead_appointments.load((lead, place(wanted), wanted.first + 1))
-        return cls.of(rows, wanted, after, AppointmentQuery(lead_id=lead))
+        return cls._of(rows, wanted, after, partial(info.context.loaders.appointment_counts.load, lead))
 
     @classmethod
-    def of(
-        cls, rows: Sequence[models.Appointment], wanted: Page, after: str | None, query: AppointmentQuery
-    ) -> AppointmentConnection:
-        shown = rows[: wanted.first]
-        cursors = [cursor(APPOINTMENT_ORDER, Key(row.starts_at, row.id), Kind.APPOINTMENT) for row in shown]
-        edges = [AppointmentEdge(cursor=at, node=Appointment.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > wanted.first, after=after), query=query)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        if self.query == AppointmentQuery(lead_id=self.query.lead_id) and self.query.lead_id is not None:
-            return await info.context.loaders.appointment_counts.load(self.query.lead_id)
-        return await info.context.run(repository.count_appointments, self.query)
+    def _of(cls, rows: Sequence[models.Appointment], wanted: Page, after: str | None, count: Count) -> Self:
+        order, kind = APPOINTMENT_ORDER, Kind.APPOINTMENT
+        found = ((cursor(order, Key(row.starts_at, row.id), kind), Appointment.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, count)
 
 
 def place(wanted: Page) -> After:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -14,7 +16,7 @@ from lead_orchestrator.chat.repository import ChatQuery
 from lead_orchestrator.graphql.booking.types import Slot, place
 from lead_orchestrator.graphql.catalog.types import Service
 from lead_orchestrator.graphql.chat.cursors import ChatPage, chat_page, version_cursor
-from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.connections import Connection, Count, Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor, page
 from lead_orchestrator.graphql.enums import Channel
@@ -79,37 +81,16 @@ def _slot(stored: Mapping[str, object]) -> Slot:
 
 
 @strawberry.type
-class ChatMessageEdge:
-    cursor: str
-    node: ChatMessage
-
-
-@strawberry.type
-class ChatMessageConnection:
-    edges: list[ChatMessageEdge]
-    page_info: PageInfo
-    session_key: strawberry.Private[UUID]
+class ChatMessageConnection(Connection[ChatMessage]):
+    """In the order they were written."""
 
     @classmethod
-    def of(cls, rows: Sequence[models.ChatMessage], wanted: ChatPage, session_key: UUID) -> ChatMessageConnection:
+    def of(cls, rows: Sequence[models.ChatMessage], wanted: ChatPage, count: Count) -> Self:
         """`rows` are in the order in which they were asked for."""
-        shown = rows[: wanted.size][:: -1 if wanted.backwards else 1]
-        edges = [ChatMessageEdge(cursor=version_cursor(row.version), node=ChatMessage.of(row)) for row in shown]
-        more = len(rows) > wanted.size
-        return cls(
-            edges=edges,
-            page_info=PageInfo(
-                has_next_page=wanted.before is not None if wanted.backwards else more,
-                has_previous_page=more if wanted.backwards else wanted.after is not None,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
-            ),
-            session_key=session_key,
-        )
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.loaders.chat_message_counts.load(self.session_key)
+        found = ((version_cursor(row.version), ChatMessage.of(row)) for row in rows)
+        if wanted.backwards:
+            return cls.page(found, wanted.size, wanted.before, count).turned()
+        return cls.page(found, wanted.size, wanted.after, count)
 
 
 @strawberry.type
@@ -170,7 +151,7 @@ class ChatSession(Node):
         """In the order they were written; `last` counts from the end."""
         wanted = chat_page(first, after, last, before)
         rows = await info.context.loaders.chat_messages_of.load((self.key, wanted.part))
-        return ChatMessageConnection.of(rows, wanted, self.key)
+        return ChatMessageConnection.of(rows, wanted, partial(info.context.loaders.chat_message_counts.load, self.key))
 
 
 @strawberry.input
@@ -188,42 +169,25 @@ class ChatSessionFilter:
 
 
 @strawberry.type
-class ChatSessionEdge:
-    cursor: str
-    node: ChatSession
-
-
-@strawberry.type
-class ChatSessionConnection:
-    edges: list[ChatSessionEdge]
-    page_info: PageInfo
-    query: strawberry.Private[ChatQuery]
+class ChatSessionConnection(Connection[ChatSession]):
+    """The most recently active first."""
 
     @classmethod
-    async def load(cls, info: Request, query: ChatQuery, first: int | None, after: str | None) -> ChatSessionConnection:
+    async def load(cls, info: Request, query: ChatQuery, first: int | None, after: str | None) -> Self:
         """A page of all that `query` matches."""
         wanted = page(first, after, CHAT_ORDER, (Kind.CHAT_SESSION,))
         rows = await info.context.run(repository.chat_sessions_page, query, place(wanted), wanted.first + 1)
-        return cls.of(rows, wanted, after, query)
+        return cls._of(rows, wanted, after, partial(info.context.run, repository.count_chat_sessions, query))
 
     @classmethod
-    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> ChatSessionConnection:
+    async def of_lead(cls, info: Request, lead: UUID, first: int | None, after: str | None) -> Self:
         """A page of those of one lead."""
         wanted = page(first, after, CHAT_ORDER, (Kind.CHAT_SESSION,))
         rows = await info.context.loaders.lead_chats.load((lead, place(wanted), wanted.first + 1))
-        return cls.of(rows, wanted, after, ChatQuery(lead_id=lead))
+        return cls._of(rows, wanted, after, partial(info.context.loaders.lead_chat_counts.load, lead))
 
     @classmethod
-    def of(
-        cls, rows: Sequence[models.ChatSession], wanted: Page, after: str | None, query: ChatQuery
-    ) -> ChatSessionConnection:
-        shown = rows[: wanted.first]
-        cursors = [cursor(CHAT_ORDER, Key(row.active_at, row.id), Kind.CHAT_SESSION) for row in shown]
-        edges = [ChatSessionEdge(cursor=at, node=ChatSession.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > wanted.first, after=after), query=query)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        if self.query == ChatQuery(lead_id=self.query.lead_id) and self.query.lead_id is not None:
-            return await info.context.loaders.lead_chat_counts.load(self.query.lead_id)
-        return await info.context.run(repository.count_chat_sessions, self.query)
+    def _of(cls, rows: Sequence[models.ChatSession], wanted: Page, after: str | None, count: Count) -> Self:
+        order, kind = CHAT_ORDER, Kind.CHAT_SESSION
+        found = ((cursor(order, Key(row.active_at, row.id), kind), ChatSession.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, count)

@@ -8,11 +8,10 @@ from functools import partial
 import strawberry
 
 from lead_orchestrator.errors import BadInputError
-from lead_orchestrator.graphql.connections import page_info
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Page
 from lead_orchestrator.graphql.enums import Channel, MessageKind, MessageStatus
-from lead_orchestrator.graphql.lead_types import Message, MessageConnection, MessageEdge, message_cursor
+from lead_orchestrator.graphql.lead_types import MessageConnection
 from lead_orchestrator.graphql.operations import repository
 from lead_orchestrator.graphql.operations.repository import MessageQuery
 from lead_orchestrator.ids import Kind, decode
@@ -61,12 +60,5 @@ async def messages(info: Request, query: MessageQuery, page: Page, after: str | 
     """Newest first."""
     sent = await info.context.run(repository.sent_page, query, page)
     received = await info.context.run(repository.inbound_page, query, page)
-    both = [*map(Message.of, sent), *map(Message.of_inbound, received)]
-    both.sort(key=lambda message: message.place, reverse=True)
-    shown = both[: page.first]
-    cursors = [message_cursor(message) for message in shown]
-    edges = [MessageEdge(cursor=at, node=message) for at, message in zip(cursors, shown, strict=True)]
     count = partial(info.context.run, repository.count_messages, query)
-    return MessageConnection(
-        edges=edges, page_info=page_info(cursors, more=len(both) > page.first, after=after), count=count
-    )
+    return MessageConnection.merged(sent, received, page, after, count)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from typing import Self
 from uuid import UUID
 
 import strawberry
 
-from lead_orchestrator.graphql.connections import Node, PageInfo, page_info
+from lead_orchestrator.graphql.connections import Connection, Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
 from lead_orchestrator.graphql.operations import repository
 from lead_orchestrator.graphql.tenant_types import User
 from lead_orchestrator.ids import Kind, decode, encode, kind_of
-from lead_orchestrator.tenancy import models, records
+from lead_orchestrator.tenancy import records
 
 __all__ = ["MOST_SESSIONS", "USER_ORDER", "LoginSession", "UserConnection", "my_sessions"]
 
@@ -23,28 +24,14 @@ MOST_SESSIONS = 100
 
 
 @strawberry.type
-class UserEdge:
-    cursor: str
-    node: User
-
-
-@strawberry.type
-class UserConnection:
+class UserConnection(Connection[User]):
     """By e-mail address."""
 
-    edges: list[UserEdge]
-    page_info: PageInfo
-
     @classmethod
-    def of(cls, rows: Sequence[models.User], page: Page, after: str | None) -> UserConnection:
-        shown = rows[: page.first]
-        cursors = [cursor(USER_ORDER, Key(row.email, row.id), Kind.USER) for row in shown]
-        edges = [UserEdge(cursor=at, node=User.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > page.first, after=after))
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.run(repository.count_users)
+    async def load(cls, info: Request, wanted: Page, after: str | None) -> Self:
+        rows = await info.context.run(repository.users_page, wanted)
+        found = ((cursor(USER_ORDER, Key(row.email, row.id), Kind.USER), User.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, partial(info.context.run, repository.count_users))
 
 
 @strawberry.type

@@ -63,12 +63,7 @@ class OperationsQueries:
         status: WebhookEventStatus | None = None,
     ) -> WebhookEventConnection:
         wanted = page(first, after, EVENT_ORDER, (Kind.WEBHOOK_EVENT,))
-        rows = await info.context.run(repository.webhook_events, status, wanted)
-
-        async def count() -> int:
-            return await info.context.run(repository.count_webhook_events, status)
-
-        return WebhookEventConnection.of(rows, wanted, after=after, count=count)
+        return await WebhookEventConnection.load(info, status, wanted, after)
 
     @strawberry.field
     @requires(Role.MANAGER)
@@ -76,8 +71,7 @@ class OperationsQueries:
         self, info: Request, first: int | None = None, after: str | None = None, job: str | None = None
     ) -> JobExecutionConnection:
         wanted = page(first, after, JOB_ORDER, (Kind.JOB_EXECUTION,))
-        rows = await info.context.run(repository.job_executions, checked_job(job), wanted)
-        return JobExecutionConnection.of(rows, wanted, after=after, job=job)
+        return await JobExecutionConnection.load(info, checked_job(job), wanted, after)
 
     @strawberry.field
     @requires(Role.OWNER)
@@ -85,14 +79,13 @@ class OperationsQueries:
         self, info: Request, first: int | None = None, after: str | None = None
     ) -> AuditEntryConnection:
         size, before = checked_first(first), position_of(after, Kind.AUDIT_ENTRY.value)
-        rows = await info.context.run(repository.audit_lines, size, before)
-        return AuditEntryConnection.of(rows, size, after)
+        return await AuditEntryConnection.load(info, size, before, after)
 
     @strawberry.field
     @requires(Role.MANAGER)
     async def users(self, info: Request, first: int | None = None, after: str | None = None) -> UserConnection:
         wanted = page(first, after, USER_ORDER, (Kind.USER,), moments=False)
-        return UserConnection.of(await info.context.run(repository.users_page, wanted), wanted, after)
+        return await UserConnection.load(info, wanted, after)
 
     @strawberry.field
     @requires(Role.AGENT)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from typing import Self
 
 import strawberry
 
-from lead_orchestrator.graphql.connections import Node, PageInfo, UserError, page_info
+from lead_orchestrator.graphql.connections import Connection, Node, UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
 from lead_orchestrator.graphql.operations import repository
@@ -33,8 +34,6 @@ __all__ = [
     "WebhookEventStatus",
     "audit_cursor",
 ]
-
-Count = Callable[[], Awaitable[int]]
 
 EVENT_ORDER = "webhook_event.received_at"
 JOB_ORDER = "job_execution.started_at"
@@ -97,46 +96,15 @@ class WebhookEvent(Node):
 
 
 @strawberry.type
-class WebhookEventEdge:
-    cursor: str
-    node: WebhookEvent
-
-
-@strawberry.type
-class WebhookEventConnection:
+class WebhookEventConnection(Connection[WebhookEvent]):
     """Newest first."""
 
-    edges: list[WebhookEventEdge]
-    page_info: PageInfo
-    count: strawberry.Private[Count]
-
     @classmethod
-    def of(
-        cls, rows: Sequence[ingestion.WebhookEvent], page: Page, *, after: str | None, count: Count
-    ) -> WebhookEventConnection:
-        cursors = [cursor(EVENT_ORDER, Key(row.received_at, row.id), Kind.WEBHOOK_EVENT) for row in rows[: page.first]]
-        nodes = [WebhookEvent.of(row) for row in rows[: page.first]]
-        return cls._made(cursors, nodes, page_info(cursors, more=len(rows) > page.first, after=after), count)
-
-    @classmethod
-    def of_unrouted(
-        cls, rows: Sequence[UnroutedWebhook], page: Page, *, after: str | None, count: Count
-    ) -> WebhookEventConnection:
-        shown = rows[: page.first]
-        cursors = [cursor(UNROUTED_ORDER, Key(row.received_at, row.id), Kind.UNROUTED_WEBHOOK) for row in shown]
-        nodes = [WebhookEvent.of_unrouted(row) for row in shown]
-        return cls._made(cursors, nodes, page_info(cursors, more=len(rows) > page.first, after=after), count)
-
-    @classmethod
-    def _made(
-        cls, cursors: Sequence[str], nodes: Sequence[WebhookEvent], info: PageInfo, count: Count
-    ) -> WebhookEventConnection:
-        edges = [WebhookEventEdge(cursor=at, node=node) for at, node in zip(cursors, nodes, strict=True)]
-        return cls(edges=edges, page_info=info, count=count)
-
-    @strawberry.field
-    async def total_count(self) -> int:
-        return await self.count()
+    async def load(cls, info: Request, status: str | None, wanted: Page, after: str | None) -> Self:
+        rows = await info.context.run(repository.webhook_events, status, wanted)
+        order, kind = EVENT_ORDER, Kind.WEBHOOK_EVENT
+        found = ((cursor(order, Key(row.received_at, row.id), kind), WebhookEvent.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, lambda: info.context.run(repository.count_webhook_events, status))
 
 
 @strawberry.type
@@ -170,31 +138,15 @@ class JobExecution(Node):
 
 
 @strawberry.type
-class JobExecutionEdge:
-    cursor: str
-    node: JobExecution
-
-
-@strawberry.type
-class JobExecutionConnection:
+class JobExecutionConnection(Connection[JobExecution]):
     """Newest first."""
 
-    edges: list[JobExecutionEdge]
-    page_info: PageInfo
-    job: strawberry.Private[str | None]
-
     @classmethod
-    def of(
-        cls, rows: Sequence[jobs.JobExecution], page: Page, *, after: str | None, job: str | None
-    ) -> JobExecutionConnection:
-        shown = rows[: page.first]
-        cursors = [cursor(JOB_ORDER, Key(row.started_at, row.id), Kind.JOB_EXECUTION) for row in shown]
-        edges = [JobExecutionEdge(cursor=at, node=JobExecution.of(row)) for at, row in zip(cursors, shown, strict=True)]
-        return cls(edges=edges, page_info=page_info(cursors, more=len(rows) > page.first, after=after), job=job)
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.run(repository.count_job_executions, self.job)
+    async def load(cls, info: Request, job: str | None, wanted: Page, after: str | None) -> Self:
+        rows = await info.context.run(repository.job_executions, job, wanted)
+        order, kind = JOB_ORDER, Kind.JOB_EXECUTION
+        found = ((cursor(order, Key(row.started_at, row.id), kind), JobExecution.of(row)) for row in rows)
+        return cls.page(found, wanted.first, after, lambda: info.context.run(repository.count_job_executions, job))
 
 
 @strawberry.type
@@ -219,30 +171,16 @@ class AuditEntry(Node):
         )
 
 
-@strawberry.type
-class AuditEntryEdge:
-    cursor: str
-    node: AuditEntry
-
-
 def audit_cursor(number: int) -> str:
     return f"{Kind.AUDIT_ENTRY.value}_{number}"
 
 
 @strawberry.type
-class AuditEntryConnection:
+class AuditEntryConnection(Connection[AuditEntry]):
     """Newest first."""
 
-    edges: list[AuditEntryEdge]
-    page_info: PageInfo
-
     @classmethod
-    def of(cls, rows: Sequence[AuditLine], first: int, after: str | None) -> AuditEntryConnection:
-        edges = [AuditEntryEdge(cursor=audit_cursor(row.number), node=AuditEntry.of(row)) for row in rows[:first]]
-        return cls(
-            edges=edges, page_info=page_info([edge.cursor for edge in edges], more=len(rows) > first, after=after)
-        )
-
-    @strawberry.field
-    async def total_count(self, info: Request) -> int:
-        return await info.context.run(repository.count_audit_lines)
+    async def load(cls, info: Request, first: int, before: int | None, after: str | None) -> Self:
+        rows = await info.context.run(repository.audit_lines, first, before)
+        found = ((audit_cursor(row.number), AuditEntry.of(row)) for row in rows)
+        return cls.page(found, first, after, partial(info.context.run, repository.count_audit_lines))
