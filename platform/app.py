@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import cache
 from http import HTTPStatus
+from random import getrandbits
 from time import perf_counter
-from uuid import uuid4
 
-import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from redis.asyncio import Redis
@@ -31,7 +30,7 @@ from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
-from lead_orchestrator.log import get_logger
+from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.links import CustomerLinks
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
 from lead_orchestrator.settings import Settings
@@ -212,12 +211,12 @@ class RequestLog:
         if scope["type"] != "http":
             await self._direct.get(scope["path"], self._app)(scope, receive, send)
             return
-        request_id = uuid4().hex
-        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_id = f"{getrandbits(128):032x}"
+        token = REQUEST_ID.set(request_id)
         try:
             await self._answer(scope, receive, send, request_id)
         finally:
-            structlog.contextvars.reset_contextvars(**tokens)
+            REQUEST_ID.reset(token)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started, status = perf_counter(), 0

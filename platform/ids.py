@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from lead_orchestrator.errors import BadInputError
 __all__ = ["Kind", "decode", "encode", "kind_of"]
 
 _SHOWN = 60
+_CANONICAL = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Kind(StrEnum):
@@ -62,8 +64,4 @@ def decode(kind: Kind, text: str, *, field: str | None = None) -> UUID:
 
 
 def _uuid(text: str) -> UUID | None:
-    try:
-        value = UUID(text)
-    except ValueError:
-        return None
-    return value if str(value) == text else None  # UUID() also reads braces, URNs and capitals
+    return UUID(text) if _CANONICAL.fullmatch(text) else None  # UUID() also reads braces, URNs and capitals

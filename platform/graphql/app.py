@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any
@@ -25,15 +26,18 @@ from lead_orchestrator.graphql.errors import is_unexpected, presented
 from lead_orchestrator.graphql.events.sockets import Sockets
 from lead_orchestrator.graphql.gate import Entry, Gate
 from lead_orchestrator.graphql.limits import LARGEST_BODY
+from lead_orchestrator.graphql.planner.documents import Kept
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.tenancy import sessions
 from lead_orchestrator.tenancy.tokens import Claims, Role
+from lead_orchestrator.tenancy.writer import Writer
 
 __all__ = ["GraphQLServices", "create_graphql_app"]
 
 _ENTRY = "lead.entry"
+MOST_SCOPES = 10_000
 _STAFF = frozenset({Role.AGENT, Role.MANAGER, Role.OWNER})
 
 
@@ -64,7 +68,8 @@ class _App(GraphQL[Context, None]):
             services.budgets,
             any_document=services.any_document,
         )
-        self._planner = Planner(self._core, services.reader) if services.reader else None
+        self._planner = _planner(self._core, services)
+        self._scopes: Kept[int, tuple[Claims, sessions.Scope]] = Kept(MOST_SCOPES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -76,37 +81,42 @@ class _App(GraphQL[Context, None]):
             )
             return
         try:
-            response: ASGIApp = await self._respond(Request(scope, receive))
+            response = await self._respond(scope, receive)
         except HTTPException as error:
             response = _refusal(error.status_code, error.reason)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> ASGIApp:
-        if request.method != "POST" and not (self._services.development and request.method == "GET"):
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+        method = scope["method"]
+        if method != "POST" and not (self._services.development and method == "GET"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a POST with a JSON object: {query, variables}")
-        body = await _body(request)
+        headers = dict(reversed(scope["headers"]))  # of several the first, as for whoever reads them later
+        body = await _body(headers, receive)
         if body is None:
             message = f"the body is larger than {LARGEST_BODY} bytes: ask in several requests"
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-        if request.method == "GET":
-            return await self.run(Request(request.scope, _once(body)))
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if method == "GET":
+            return await self.run(Request(scope, _once(body)))
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the JSON object as content-type: application/json")
-        return await self._operation(request, self.parse_json(body))
+        authorization = headers.get(b"authorization")
+        return await self._operation(
+            scope, self.parse_json(body), authorization.decode("latin-1") if authorization else None
+        )
 
-    async def _operation(self, request: Request, read: dict[str, Any]) -> ASGIApp:
-        claims = self._claims(request.headers.get("authorization"))
+    async def _operation(self, scope: Scope, read: dict[str, Any], authorization: str | None) -> ASGIApp:
+        claims = self._claims(authorization)
         try:
             read = self._gate.document(read, claims)
             entry = await self._gate.enter(read, claims)
-            answer = await self._planned(read, claims, request.headers.get("authorization"))
+            answer = await self._planned(read, claims, authorization)
         except Exception as error:  # noqa: BLE001 - refusals, and the database away; masked like any other
             return _error(error)
         if answer is not None:
             return _Json(entry.onto(answer))
-        return await self.run(Request({**request.scope, _ENTRY: entry}, _once(json.dumps(read).encode())))
+        return await self.run(Request({**scope, _ENTRY: entry}, _once(json.dumps(read).encode())))
 
     async def _planned(self, read: dict[str, Any], claims: Claims | None, authorization: str | None) -> bytes | None:
         """The planner's answer; None where the ordinary executor is to answer, or to say what is wrong."""
@@ -117,7 +127,14 @@ class _App(GraphQL[Context, None]):
         async def execute_rest(document: DocumentNode) -> graphql_core.ExecutionResult:
             return await self._executed(document, variables, name, authorization)
 
-        return await self._planner.answer(read.get("query"), variables, name, sessions.Scope.of(claims), execute_rest)
+        return await self._planner.answer(read.get("query"), variables, name, self._scope(claims), execute_rest)
+
+    def _scope(self, claims: Claims) -> sessions.Scope:
+        """The scope of a token; one that comes again finds it made, with all that was worked out from it."""
+        known = self._scopes.get(id(claims))
+        if known is None or known[0] is not claims:
+            known = self._scopes.put(id(claims), (claims, sessions.Scope.of(claims)))
+        return known[1]
 
     async def _executed(
         self, document: DocumentNode, variables: dict[str, Any] | None, name: str | None, authorization: str | None
@@ -185,6 +202,12 @@ class _App(GraphQL[Context, None]):
         return process_result(result)
 
 
+def _planner(schema: graphql_core.GraphQLSchema, services: GraphQLServices) -> Planner | None:
+    if services.reader is None:
+        return None
+    return Planner(schema, services.reader, Writer(services.tenancy, services.reader.connections))
+
+
 def _failed(error: Exception) -> ExecutionResult:
     return ExecutionResult(data=None, errors=[GraphQLError(str(error), original_error=error)])
 
@@ -245,14 +268,14 @@ def _refusal(status: int, message: str) -> Response:
     return JSONResponse(body, status, headers)
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
     """The body, None if it is too large; no more of it is read than is allowed."""
-    announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced[:20]) > LARGEST_BODY:
+    announced = headers.get(b"content-length", b"0")
+    if not announced.isdigit() or int(announced[:20]) > LARGEST_BODY:
         return None
     body, more = bytearray(), True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
@@ -95,8 +95,7 @@ def budget_sizes(settings: Settings) -> BudgetSizes:
     return BudgetSizes(staff, VISITORS, VISITOR)
 
 
-@dataclass(frozen=True)
-class Remaining:
+class Remaining(NamedTuple):
     """The cost that is left of the minute, as far as this process knows, and when it is whole again (RFC 3339)."""
 
     cost: int

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLError, GraphQLSchema
 
@@ -15,8 +14,7 @@ from lead_orchestrator.tenancy.tokens import Claims, Role
 __all__ = ["Entry", "Gate"]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """An operation that was let in. `cost` is None where the document is wrong, `remaining` where nothing is limited."""
 
     cost: int | None

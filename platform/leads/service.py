@@ -21,9 +21,11 @@ from lead_orchestrator.leads.models import (
     MessageKind,
     MessageStatus,
     ScheduledMessage,
+    Standing,
 )
 from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.sessions import Recorder, WriteSession
+from lead_orchestrator.tenancy.writer import DirectSession
 
 __all__ = [
     "AddressHasher",
@@ -35,8 +37,10 @@ __all__ = [
     "end_touches",
     "locked",
     "locked_person",
+    "set_status_directly",
 ]
 
+BY_STAFF = "Set by staff"
 _ALL_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)
 _BLANKS = (
     "first_name",
@@ -144,11 +148,9 @@ class Leads:
 
     async def set_status(self, session: WriteSession, lead: Lead, status: LeadStatus) -> None:
         """Move a locked lead as staff wants it, whatever the table says, with a line in the audit trail."""
-        if lead.status == status:
-            return
-        detail = {"from": lead.status, "to": status.value}
-        session.audit("lead.set_status", target=f"lead_{lead.id}", detail=detail)
-        await self._set(session, lead, status, "Set by staff")
+        if lead.status != status:
+            _note_choice(session, lead, status)
+            await self._set(session, lead, status, BY_STAFF)
 
     async def correct(self, session: WriteSession, lead: Lead, changes: Mapping[str, str | None]) -> None:
         """Overwrite names or addresses of a locked lead; a new address brings its own opt-outs."""
@@ -265,12 +267,10 @@ class Leads:
             await self.move(session, lead, LeadStatus.OPTED_OUT, reason)
 
     async def _set(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> None:
-        before, lead.status = lead.status, status
-        _note_milestones(lead, status)
+        _stand(session, lead, status)
         lead.last_activity_at = await app_now(session)
-        _became(session, lead, "lead.status", {"from": before, "to": status.value})
         if status in ENDS_TOUCHES:
-            await end_touches(session, lead, f"{reason}: the lead is {status.value.lower().replace('_', ' ')}")
+            await end_touches(session, lead, _ended_by(reason, status))
 
     async def _start(self, session: WriteSession, lead: Lead, now: datetime) -> None:
         if not reachable(lead) and lead.opted_out:
@@ -397,7 +397,40 @@ def _enrol_again(lead: Lead, now: datetime) -> None:
     lead.touches_paused = False
 
 
-def _note_milestones(lead: Lead, status: LeadStatus) -> None:
+async def set_status_directly(session: DirectSession, lead_id: UUID, status: LeadStatus) -> None:
+    """As `Leads.set_status`, for a lead that is not loaded: what dashboards do most.
+
+    Raises:
+        NotFoundError: there is none in this scope.
+    """
+    lead = await repository.lock_standing(session, lead_id)
+    if lead is None:
+        raise NotFoundError(f"there is no lead lead_{lead_id}")
+    if lead.status == status:
+        return
+    _note_choice(session, lead, status)
+    _stand(session, lead, status)
+    await repository.store_standing(session, lead)
+    if status in ENDS_TOUCHES:
+        await repository.cancel_touches_directly(session, lead_id, _ended_by(BY_STAFF, status))
+
+
+def _note_choice(session: Recorder, lead: Lead | Standing, status: LeadStatus) -> None:
+    detail = {"from": lead.status, "to": status.value}
+    session.audit("lead.set_status", target=f"lead_{lead.id}", detail=detail)
+
+
+def _stand(session: Recorder, lead: Lead | Standing, status: LeadStatus) -> None:
+    before, lead.status = lead.status, status
+    _note_milestones(lead, status)
+    _became(session, lead, "lead.status", {"from": before, "to": status.value})
+
+
+def _ended_by(reason: str, status: LeadStatus) -> str:
+    return f"{reason}: the lead is {status.value.lower().replace('_', ' ')}"
+
+
+def _note_milestones(lead: Lead | Standing, status: LeadStatus) -> None:
     """The first answer and the first booking, each with the touch that came before it."""
     if status in (LeadStatus.ENGAGED, LeadStatus.HOT) and lead.answered_after is None:
         lead.answered_after = lead.last_touch
@@ -405,5 +438,5 @@ def _note_milestones(lead: Lead, status: LeadStatus) -> None:
         lead.booked_after = lead.last_touch
 
 
-def _became(session: WriteSession, lead: Lead, kind: str, detail: Mapping[str, object] | None) -> None:
+def _became(session: Recorder, lead: Lead | Standing, kind: str, detail: Mapping[str, object] | None) -> None:
     session.record(kind, location_id=lead.location_id, lead_id=lead.id, detail=detail)

@@ -10,7 +10,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeVar
+from functools import cached_property
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,7 +21,7 @@ from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = ["PlatformSession", "ReadSession", "Recorder", "Scope", "ScopeError", "Tenancy", "WriteSession"]
 
 
 class ScopeError(RuntimeError):
@@ -64,8 +65,19 @@ class Scope:
     def sees(self, location_id: UUID) -> bool:
         return self.location_ids is None or location_id in self.location_ids
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> Mapping[str, str]:
         """The settings that the policies read, all of them, so that none is left over from another scope."""
+        return self._settings
+
+    @cached_property
+    def folded(self) -> Mapping[str, Any]:
+        """What a folded statement may bind: the settings; of a limited caller also the `locations`, and the `location` of one
+        who has one only."""
+        locations = sorted(self.location_ids or ())
+        return {**self._settings, "locations": locations, "location": locations[0] if locations else None}
+
+    @cached_property
+    def _settings(self) -> Mapping[str, str]:
         every = self.location_ids is None
         return {
             "tenant_id": str(self.tenant_id),
@@ -85,7 +97,7 @@ _BEGIN = text(
         for name in ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
     )
 )
-_APPEND = text("SELECT append_events(cast(:events AS jsonb), cast(:audits AS jsonb))")
+APPEND = text("SELECT append_events(cast(:events AS jsonb), cast(:audits AS jsonb))")
 
 
 class ReadSession(AsyncSession):
@@ -123,15 +135,28 @@ class _Buffer:
     events: list[_Event] = field(default_factory=list)
     audits: list[dict[str, object]] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.events or self.audits)
 
-class WriteSession(ReadSession):
-    """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
+    def arguments(self) -> dict[str, str]:
+        """Of append_events."""
+        events = [event.row() for event in self.events]
+        return {"events": json.dumps(events), "audits": json.dumps(self.audits)}
 
+
+class Recorder:
+    """What a transaction tells of itself: its events and audit lines, which are written as its last statement."""
+
+    scope: Scope
     _buffer: _Buffer
 
-    async def begin_scope(self, scope: Scope) -> None:
+    def _begin_recording(self) -> None:
         self._buffer = _Buffer()
-        await super().begin_scope(scope)
+
+    def _recorded(self) -> _Buffer:
+        """All that was buffered, for append_events; nothing is left of it."""
+        buffer, self._buffer = self._buffer, _Buffer()
+        return buffer
 
     def record(
         self, kind: str, *, location_id: UUID, lead_id: UUID, detail: Mapping[str, object] | None = None
@@ -143,6 +168,14 @@ class WriteSession(ReadSession):
         """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
         line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
         self._buffer.audits.append(line)
+
+
+class WriteSession(Recorder, ReadSession):
+    """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
+
+    async def begin_scope(self, scope: Scope) -> None:
+        self._begin_recording()
+        await super().begin_scope(scope)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
@@ -162,10 +195,9 @@ class WriteSession(ReadSession):
         Returns the tenant's new position if there were events.
         """
         await self.flush()
-        buffer, self._buffer = self._buffer, _Buffer()
-        if buffer.events or buffer.audits:
-            events = json.dumps([event.row() for event in buffer.events])
-            position = await self.scalar(_APPEND, {"events": events, "audits": json.dumps(buffer.audits)})
+        buffer = self._recorded()
+        if buffer:
+            position = await self.scalar(APPEND, buffer.arguments())
             return int(position) if buffer.events else None
         return None
 
@@ -177,7 +209,7 @@ class PlatformSession(AsyncSession):
         """Append to that tenant's audit trail."""
         await self.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
         line = {"actor": actor, "action": action, "target": target, "detail": None}
-        await self.execute(_APPEND, {"events": "[]", "audits": json.dumps([line])})
+        await self.execute(APPEND, {"events": "[]", "audits": json.dumps([line])})
 
 
 _S = TypeVar("_S", bound=ReadSession)

@@ -127,11 +127,20 @@ class TokenIssuer:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=self._headers)
 
 
+@dataclass
+class _Known:
+    """A verified token: when it expires, and the version of the revocations in which it was good (none yet: -1)."""
+
+    claims: Claims
+    expires: float
+    good_in: int = -1
+
+
 class TokenVerifier:
     """Verifies access tokens against several public keys (PEM), so that keys can be rotated.
 
-    What was verified is remembered until it expires (`cache_size` tokens, the least used go first); expiry and
-    revocation are looked at each time. `longest_lifetime` refuses tokens made out for longer.
+    What was verified is remembered until it expires (`cache_size` tokens, the least used go first); its expiry is looked
+    at each time, its revocation whenever something new was revoked. `longest_lifetime` refuses tokens made out for longer.
     """
 
     def __init__(
@@ -153,7 +162,7 @@ class TokenVerifier:
         self._cache_size = cache_size
         self._longest_lifetime = longest_lifetime
         self._clock = clock
-        self._cache: OrderedDict[bytes, Claims] = OrderedDict()
+        self._cache: OrderedDict[bytes, _Known] = OrderedDict()
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """All keys that are accepted, as published under /.well-known/jwks.json."""
@@ -168,23 +177,26 @@ class TokenVerifier:
         if len(token) > LONGEST_TOKEN or not token.isascii():
             raise UnauthenticatedError(_INVALID)
         digest = hashlib.sha256(token.encode("ascii")).digest()
-        claims = self._cache.get(digest)
-        if claims is None:
-            claims = self._decode(token)
-            self._remember(digest, claims)
+        known = self._cache.get(digest)
+        if known is None:
+            known = self._remember(digest, self._decode(token))
         else:
             self._cache.move_to_end(digest)
-        if claims.expires_at.timestamp() <= self._clock():
+        if known.expires <= self._clock():
             self._cache.pop(digest, None)
             raise UnauthenticatedError(_EXPIRED)
-        if self._revocations.is_revoked(claims):
-            raise UnauthenticatedError(_REVOKED)
-        return claims
+        if known.good_in != self._revocations.version:
+            version = self._revocations.version
+            if self._revocations.is_revoked(known.claims):
+                raise UnauthenticatedError(_REVOKED)
+            known.good_in = version
+        return known.claims
 
-    def _remember(self, digest: bytes, claims: Claims) -> None:
-        self._cache[digest] = claims
+    def _remember(self, digest: bytes, claims: Claims) -> _Known:
+        known = self._cache[digest] = _Known(claims, claims.expires_at.timestamp())
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
+        return known
 
     def _decode(self, token: str) -> Claims:
         try:

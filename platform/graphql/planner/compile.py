@@ -36,10 +36,11 @@ from lead_orchestrator.graphql.planner.declare import (
     Many,
     One,
     Paging,
+    Root,
     Row,
     Target,
 )
-from lead_orchestrator.graphql.planner.select import Picked, RootPicked, UnplannedError
+from lead_orchestrator.graphql.planner.select import ERRORS, Picked, RootPicked, UnplannedError
 from lead_orchestrator.tenancy.reader import Reach
 
 __all__ = ["CONSTANT", "SCOPE", "Compiler", "Statement"]
@@ -92,7 +93,9 @@ class Compiler:
         return Statement(str(compiled), origins)
 
     def _root(self, picked: RootPicked) -> ColumnElement[Any]:
-        root, shape, bind = picked.root, self._shapes[0], self._bind(0)
+        root, shape = picked.root, self._shapes[0]
+        if root.payload is not None:
+            return self._payload(root, root.payload.shown, picked.below[root.payload.type_name])
         if root.connection is not None:
             return self._connection(root.connection, picked.below[root.connection.entity], 0, None)
         if root.nodes is not None:
@@ -102,10 +105,24 @@ class Compiler:
         if root.entity_of is None:
             raise UnplannedError(picked.key)
         name = root.entity_of(shape)
+        return self._named(root, name, _of_type(picked.below, name))
+
+    def _named(self, root: Root, name: str, picked: Sequence[Picked]) -> ColumnElement[Any]:
+        """The one row that the root's arguments name."""
+        shape, bind = self._shapes[0], self._bind(0)
         row = self._row(name, root.made(bind) if root.made else None)
-        return self._one(
-            row, _of_type(picked.below, name), and_(self._mine(name, row, None), root.by(row, shape, bind)), None
-        )
+        return self._one(row, picked, and_(self._mine(name, row, None), root.by(row, shape, bind)), None)
+
+    def _payload(self, root: Root, shown: str, picked: Sequence[Picked]) -> ColumnElement[Any]:
+        """A mutation's answer: its row, and no errors."""
+        columns = [self._payload_part(root, shown, part).label(part.key) for part in picked]
+        return self._scalar(select(*columns), picked, None)
+
+    def _payload_part(self, root: Root, shown: str, part: Picked) -> ColumnElement[Any]:
+        if part.name == shown:
+            [entity] = root.entities
+            return self._named(root, entity, part.below)
+        return _LIST if part.name == ERRORS else self._value(self._scope, part)
 
     def _nodes(self, targets: Mapping[str, Target], below: Mapping[str, Sequence[Picked]]) -> ColumnElement[Any]:
         """A list of rows by their kinds and ids, in the order of these."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, FromClause, true
 
 from lead_orchestrator.tenancy.tokens import Role
+from lead_orchestrator.tenancy.writer import DirectSession
 
 __all__ = [
     "Arguments",
     "Bind",
+    "Change",
     "Connection",
     "Entity",
     "Field",
@@ -21,6 +23,7 @@ __all__ = [
     "Many",
     "One",
     "Paging",
+    "Payload",
     "Read",
     "Root",
     "Row",
@@ -34,8 +37,7 @@ Bind: TypeAlias = Callable[[str], ColumnElement[Any]]
 """A parameter of the statement, by its name among the values an argument reader gave."""
 
 
-@dataclass(frozen=True)
-class Arguments:
+class Arguments(NamedTuple):
     """What a field's arguments come to: `shape` is all that changes the statement's text, `values` fill its parameters."""
 
     shape: Hashable
@@ -147,6 +149,20 @@ class Target:
     where: Callable[[Row], ColumnElement[bool]] = _any_row
 
 
+Change: TypeAlias = Callable[[DirectSession, Mapping[str, Any]], Awaitable[None]]
+"""What a mutation does with the values of its arguments, by one call of a service; an AppError undoes it, and the ordinary
+executor, which finds the same, says so in words."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a mutation answers with when it succeeds: its row under the name `shown`, and no `errors`."""
+
+    type_name: str
+    shown: str
+    change: Change
+
+
 @dataclass(frozen=True)
 class Root:
     """A root field answered by SQL, for `lowest` and above: a connection, one row, `many`, or a list of rows by their ids.
@@ -154,7 +170,7 @@ class Root:
     One row: `entity_of(shape)` names its type, and `by(row, shape, bind)` finds it, any row without; or `made(bind)` makes it
     of the arguments, with tenant_id among its columns. No row is null, which is left to the executor where it may not be.
     A list: `nodes` by kind of id; `read` gives the kinds as shape, and the values `ids` (keys) and `kinds`, one for each.
-    `entities` are the types that the answer's rows may have.
+    `entities` are the types that the answer's rows may have. A mutation has a `payload` around its one row.
     """
 
     lowest: Role
@@ -166,3 +182,4 @@ class Root:
     entities: frozenset[str] = field(default_factory=frozenset)
     nodes: Mapping[str, Target] | None = None
     many: Many | None = None
+    payload: Payload | None = None

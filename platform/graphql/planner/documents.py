@@ -6,13 +6,12 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from graphql import (
     DocumentNode,
     FieldNode,
     GraphQLError,
-    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -21,7 +20,6 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.execution.values import VariableValues, get_argument_values
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
@@ -33,7 +31,9 @@ from lead_orchestrator.graphql.planner.select import (
     UnplannedError,
     directive_variables,
     reached_fragments,
+    root_type,
 )
+from lead_orchestrator.graphql.planner.values import ArgumentReader, VariableReader, VariableValues
 
 __all__ = ["Document", "Documents", "Kept", "RootField", "Site"]
 
@@ -62,9 +62,9 @@ class Kept(Generic[K, V]):
         return entry
 
     def put(self, key: K, entry: V) -> V:
-        """`key` is new."""
+        """Keep `entry` as the one of `key`."""
+        self._held += 0 if key in self._entries else self._weight(key)
         self._entries[key] = entry
-        self._held += self._weight(key)
         while self._held > self._most:
             self._held -= self._weight(self._entries.popitem(last=False)[0])
         return entry
@@ -77,14 +77,13 @@ class Kept(Generic[K, V]):
 class Site:
     """One place of arguments: how they are read, and what they come to where no variable is in them."""
 
-    definition: GraphQLField
-    node: FieldNode
+    given: ArgumentReader
     read: Read
     constant: Arguments | None
 
     def arguments(self, values: VariableValues) -> Arguments:
         """Raises GraphQLError or BadInputError: the executor has the words for it."""
-        return self.constant or self.read(get_argument_values(self.definition, self.node, values))
+        return self.constant or self.read(self.given.read(values))
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,13 @@ class RootField:
 
 @dataclass(frozen=True)
 class Document:
-    """A valid query; `flags` are the variables that its directives depend on."""
+    """A valid query or mutation; `flags` are the variables that its directives depend on, `root_type` Query or Mutation."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
+    variables: VariableReader
     flags: Sequence[str]
+    root_type: str
     selected: Kept[tuple[object, ...], Sequence[RootField]]
 
     def reduced(self, fields: Sequence[RootField]) -> DocumentNode:
@@ -127,18 +128,24 @@ class Document:
 
 
 class Documents:
-    """Reads documents once."""
+    """Reads documents once. `roots` are the planned root fields of Query, `mutations` those of Mutation."""
 
-    def __init__(self, schema: GraphQLSchema, entities: Mapping[str, Entity], roots: Mapping[str, Root]) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        entities: Mapping[str, Entity],
+        roots: Mapping[str, Root],
+        mutations: Mapping[str, Root],
+    ) -> None:
         self._schema = schema
         self._entities = entities
-        self._roots = roots
+        self._roots = {"Query": roots, "Mutation": mutations}
         self._known: Kept[tuple[str, str | None], Document | bool] = Kept(
             MOST_CHARACTERS, lambda key: len(key[0]) + 100
         )
 
     def document(self, query: str, operation_name: str | None) -> Document:
-        """Raises UnplannedError: it is not a valid query, or several of which none is named."""
+        """Raises UnplannedError: it is no valid query or mutation, or several of which none is named."""
         key = (query, operation_name)
         known = self._known.get(key)
         if known is None:
@@ -146,7 +153,7 @@ class Documents:
             if len(query) <= LONGEST_KEPT_DOCUMENT:
                 self._known.put(key, known)
         if not isinstance(known, Document):
-            raise UnplannedError("not a valid query")
+            raise UnplannedError("no valid query or mutation")
         return known
 
     def roots(self, document: Document, values: VariableValues) -> Sequence[RootField]:
@@ -166,28 +173,30 @@ class Documents:
             return None
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         named = [node for node in operations if operation_name in {None, node.name and node.name.value}]
-        if len(named) != 1 or named[0].operation is not OperationType.QUERY:
+        if len(named) != 1 or named[0].operation is OperationType.SUBSCRIPTION:
             return None
-        return Document(document, named[0], sorted(directive_variables(document)), Kept(MOST_SELECTIONS))
+        variables = VariableReader(self._schema, named[0].variable_definitions or ())
+        flags = sorted(directive_variables(document))
+        return Document(document, named[0], variables, flags, root_type(named[0]), Kept(MOST_SELECTIONS))
 
     def _select(self, document: Document, flags: Mapping[str, object]) -> Sequence[RootField]:
         selector = Selector(document.document, flags, self._entities)
         fields = selector.root_fields(document.operation)
-        return [self._root(selector, key, nodes) for key, nodes in fields.items()]
+        return [self._root(document.root_type, selector, key, nodes) for key, nodes in fields.items()]
 
-    def _root(self, selector: Selector, key: str, nodes: Sequence[FieldNode]) -> RootField:
-        name = nodes[0].name.value
+    def _root(self, owner: str, selector: Selector, key: str, nodes: Sequence[FieldNode]) -> RootField:
+        name, roots = nodes[0].name.value, self._roots[owner]
         if name == TYPENAME:
             return RootField(key, nodes, nullable=False)
-        definition = self._type("Query").fields.get(name)
+        definition = self._type(owner).fields.get(name)
         if definition is None:  # the schema's own: whether it may be asked for is not decided here
             raise UnplannedError(name)
         nullable = not str(definition.type).endswith("!")
         try:
-            if name not in self._roots:
+            if name not in roots:
                 raise UnplannedError(name)
-            picked = selector.root(key, nodes, self._roots[name])
-            sites = [self._site(owner, node) for owner, node in picked.sites]
+            picked = selector.root(owner, key, nodes, roots[name])
+            sites = [self._site(place, node) for place, node in picked.sites]
         except (UnplannedError, BadInputError, GraphQLError):
             return RootField(key, nodes, nullable)
         return RootField(key, nodes, nullable, picked, sites)
@@ -195,11 +204,11 @@ class Documents:
     def _site(self, owner: str, node: FieldNode) -> Site:
         name = node.name.value
         definition = self._type(owner).fields[name]
-        read = self._roots[name].read if owner == "Query" else self._paged(owner, name)
+        read = self._roots[owner][name].read if owner in self._roots else self._paged(owner, name)
         if read is None:
             raise UnplannedError(name)
-        constant = None if _has_variable(node) else read(get_argument_values(definition, node, None))
-        return Site(definition, node, read, constant)
+        given = ArgumentReader(definition, node)
+        return Site(given, read, None if given.constant is None else read(given.constant))
 
     def _paged(self, owner: str, name: str) -> Read | None:
         declared = self._entities[owner].fields.get(name)
@@ -212,14 +221,3 @@ class Documents:
         if not isinstance(kind, GraphQLObjectType):
             raise UnplannedError(name)
         return kind
-
-
-def _has_variable(node: FieldNode) -> bool:
-    waiting: list[Any] = [argument.value for argument in node.arguments or ()]
-    while waiting:
-        value = waiting.pop()
-        if value.kind == "variable":
-            return True
-        waiting += getattr(value, "values", None) or ()
-        waiting += [part.value for part in getattr(value, "fields", None) or ()]
-    return False

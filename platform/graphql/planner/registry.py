@@ -9,6 +9,7 @@ from lead_orchestrator.graphql.planner import (
     caller_types,
     catalog_types,
     chat_types,
+    mutations,
     operations_types,
     reporting_types,
     touch_types,
@@ -17,7 +18,7 @@ from lead_orchestrator.graphql.planner import (
 from lead_orchestrator.graphql.planner.declare import Entity, Root
 from lead_orchestrator.graphql.planner.nodes import node_roots
 
-__all__ = ["ENTITIES", "ROOTS"]
+__all__ = ["ENTITIES", "MUTATIONS", "ROOTS"]
 
 _FEATURES = (
     catalog_types,
@@ -47,3 +48,4 @@ ROOTS: dict[str, Root] = {
     **{name: root for part in _FEATURES for name, root in part.ROOTS.items()},
     **node_roots(TARGETS),
 }
+MUTATIONS: dict[str, Root] = mutations.ROOTS

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema
-from graphql.execution.values import VariableValues, get_variable_values
 
 from lead_orchestrator import metrics
-from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.errors import AppError, BadInputError
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.planner.compile import SCOPE, Compiler, Statement
 from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Root
 from lead_orchestrator.graphql.planner.documents import Document, Documents, Kept, RootField
-from lead_orchestrator.graphql.planner.registry import ENTITIES, ROOTS
+from lead_orchestrator.graphql.planner.registry import ENTITIES, MUTATIONS, ROOTS
 from lead_orchestrator.graphql.planner.select import UnplannedError
+from lead_orchestrator.graphql.planner.values import VariableValues
 from lead_orchestrator.graphql.scalars import checked_value
-from lead_orchestrator.tenancy.reader import Reach, scope_values
+from lead_orchestrator.tenancy.reader import Reach
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
+from lead_orchestrator.tenancy.writer import Writer
 
 __all__ = ["Execute", "Planner", "Reads"]
 
@@ -41,22 +42,32 @@ class Reads(Protocol):
     async def fetch(self, statement: str, values: Sequence[Any]) -> str | None: ...
 
 
+class _Made(NamedTuple):
+    """One root field's statement, with its parameters and the values of the field's own arguments."""
+
+    sql: str
+    parameters: Sequence[Any]
+    given: Mapping[str, Any]
+
+
 class Planner:
-    """Plans and answers queries of staff."""
+    """Plans and answers what staff ask: queries, and with a `writer` the mutations that are declared."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
         reader: Reads,
+        writer: Writer | None = None,
         *,
         entities: Mapping[str, Entity] = ENTITIES,
         roots: Mapping[str, Root] = ROOTS,
+        mutations: Mapping[str, Root] = MUTATIONS,
         most_plans: int = MOST_PLANS,
     ) -> None:
-        self._schema = schema
         self._reader = reader
+        self._writer = writer
         self._entities = entities
-        self._documents = Documents(schema, entities, roots)
+        self._documents = Documents(schema, entities, roots, mutations)
         self._plans: Kept[Hashable, Statement] = Kept(most_plans)
         self._planned = metrics.PLANNED.labels("planner")
         self._left = metrics.PLANNED.labels("executor")
@@ -73,6 +84,10 @@ class Planner:
         except (UnplannedError, BadInputError, GraphQLError):
             self._left.inc()
             return None
+        if document.root_type == "Mutation":
+            return await self._changed(fields, values, scope)
+        if len(fields) == 1:
+            return await self._alone(fields[0], self._statement(fields[0], values, scope))
         work = [(root, self._statement(root, values, scope)) for root in fields]
         left = [root for root, made in work if made is None and not root.is_typename]
         if left and (execute is None or not any(made for _, made in work)):
@@ -85,22 +100,27 @@ class Planner:
         self._planned.inc()
         return _joined(fields, parts, errors)
 
+    async def _alone(self, root: RootField, made: _Made | None) -> bytes | None:
+        """The answer where one root field is all there is."""
+        part: _Part = await self._read(root, made) if made else (None, [])
+        if made is None or _is_silent(root, part):
+            self._left.inc()
+            return None
+        self._planned.inc()
+        return _joined([root], [part])
+
     def _asked(
         self, query: object, variables: object, operation_name: str | None, scope: Scope
     ) -> tuple[Document, Sequence[RootField], VariableValues]:
         if not isinstance(query, str) or not isinstance(variables, dict | None) or scope.role not in _RANK:
-            raise UnplannedError("not a query of staff")
+            raise UnplannedError("not asked by staff")
         document = self._documents.document(query, operation_name)
-        given = checked_value(variables or {})
-        definitions = document.operation.variable_definitions or ()
-        values = get_variable_values(self._schema, definitions, given)  # type: ignore[arg-type]  # a dict, as was checked
-        if isinstance(values, list):
-            raise values[0]
+        given = variables or {}
+        checked_value(given)
+        values = document.variables.read(given)
         return document, self._documents.roots(document, values), values
 
-    def _statement(
-        self, root: RootField, values: VariableValues, scope: Scope
-    ) -> tuple[Statement, Sequence[Any]] | None:
+    def _statement(self, root: RootField, values: VariableValues, scope: Scope) -> _Made | None:
         """The statement of one root field with its parameters; None where it is left to the executor."""
         if root.picked is None or scope.role is None or _RANK[scope.role] < _RANK[root.picked.root.lowest]:
             return None
@@ -109,8 +129,8 @@ class Planner:
             statement = self._plan(root, [one.shape for one in arguments], reach=Reach.of(scope))
         except (UnplannedError, BadInputError, GraphQLError):
             return None
-        given = scope_values(scope)
-        return statement, [_value(place, name, given, arguments) for place, name in statement.parameters]
+        parameters = [_value(place, name, scope.folded, arguments) for place, name in statement.parameters]
+        return _Made(statement.sql, parameters, arguments[0].values)
 
     def _plan(self, root: RootField, shapes: Sequence[Hashable], *, reach: Reach) -> Statement:
         key = (root.number, reach, *shapes)
@@ -124,26 +144,42 @@ class Planner:
             raise UnplannedError(root.key)
         return plan
 
+    async def _changed(self, fields: Sequence[RootField], values: VariableValues, scope: Scope) -> bytes | None:
+        """The answer to a mutation of one field, which is done and read in one transaction; None where it is left."""
+        made = self._statement(fields[0], values, scope) if self._writer and len(fields) == 1 else None
+        picked = fields[0].picked
+        if self._writer is None or made is None or picked is None or picked.root.payload is None:
+            self._left.inc()
+            return None
+        try:
+            async with self._writer.open(scope) as session:
+                await picked.root.payload.change(session, made.given)
+                part: _Part = await session.answer(made.sql, made.parameters), []
+        except AppError:  # nothing was changed
+            self._left.inc()
+            return None
+        except Exception as error:  # noqa: BLE001 - an outage or a defect: masked like any other
+            part = _failed(fields[0], error)
+        self._planned.inc()
+        return _joined(fields, [part])
+
     async def _parts(
         self,
         document: Document,
-        work: Sequence[tuple[RootField, tuple[Statement, Sequence[Any]] | None]],
+        work: Sequence[tuple[RootField, _Made | None]],
         left: Sequence[RootField],
         execute: Execute | None,
     ) -> tuple[Sequence[_Part], list[GraphQLError]]:
         """Every root field's answer in its place: one statement for each that is planned, the others executed together."""
-        if len(work) == 1 and work[0][1] is not None:
-            return [await self._read(work[0][0], work[0][1])], []
         executed = asyncio.ensure_future(execute(document.reduced(left))) if left and execute else None
         parts = await asyncio.gather(*(self._read(root, made) if made else _of(root, executed) for root, made in work))
         return parts, list((await executed).errors or ()) if executed else []
 
-    async def _read(self, root: RootField, made: tuple[Statement, Sequence[Any]]) -> _Part:
+    async def _read(self, root: RootField, made: _Made) -> _Part:
         try:
-            return await self._reader.fetch(made[0].sql, made[1]), []
+            return await self._reader.fetch(made.sql, made.parameters), []
         except Exception as error:  # noqa: BLE001 - an outage or a defect: masked like any other
-            failed = GraphQLError(str(error), root.nodes, path=[root.key], original_error=error)
-            return None, presented([failed]) or []
+            return _failed(root, error)
 
 
 async def _of(root: RootField, executed: asyncio.Future[ExecutionResult] | None) -> _Part:
@@ -159,10 +195,17 @@ def _is_silent(root: RootField, part: _Part) -> bool:
     return part == (None, []) and not root.nullable
 
 
-def _joined(fields: Sequence[RootField], parts: Sequence[_Part], executed: Sequence[GraphQLError]) -> bytes:
-    errors = [*executed, *(error for _, found in parts for error in found)]
-    missing = any(text is None and not root.nullable for root, (text, _) in zip(fields, parts, strict=True))
-    members = [f'"{root.key}":{text or "null"}' for root, (text, _) in zip(fields, parts, strict=True)]
+def _failed(root: RootField, error: Exception) -> _Part:
+    failed = GraphQLError(str(error), root.nodes, path=[root.key], original_error=error)
+    return None, presented([failed]) or []
+
+
+def _joined(fields: Sequence[RootField], parts: Sequence[_Part], executed: Sequence[GraphQLError] = ()) -> bytes:
+    errors, members, missing = list(executed), [], False
+    for root, (text, found) in zip(fields, parts, strict=True):
+        errors += found
+        missing = missing or (text is None and not root.nullable)
+        members.append(f'"{root.key}":{text or "null"}')
     data = "null" if missing else f"{{{','.join(members)}}}"
     if not errors:
         return f'{{"data":{data}}}'.encode()

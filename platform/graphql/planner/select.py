@@ -19,11 +19,21 @@ from graphql import (
     VariableNode,
 )
 
-from lead_orchestrator.graphql.planner.declare import Connection, Entity, Field, Inside, Leaf, Many, One, Root
+from lead_orchestrator.graphql.planner.declare import Connection, Entity, Field, Inside, Leaf, Many, One, Payload, Root
 
-__all__ = ["TYPENAME", "Picked", "RootPicked", "Selector", "UnplannedError", "directive_variables", "reached_fragments"]
+__all__ = [
+    "ERRORS",
+    "TYPENAME",
+    "Picked",
+    "RootPicked",
+    "Selector",
+    "UnplannedError",
+    "directive_variables",
+    "reached_fragments",
+    "root_type",
+]
 
-TYPENAME = "__typename"
+TYPENAME, ERRORS = "__typename", "errors"
 LONGEST_KEY = 63  # Postgres cuts longer names
 PLAIN_PARTS = frozenset({"totalCount", "cursor", "hasNextPage", "hasPreviousPage", "startCursor", "endCursor"})
 
@@ -54,6 +64,11 @@ class RootPicked:
     root: Root
     sites: Sequence[tuple[str, FieldNode]]
     below: Mapping[str, Sequence[Picked]] = field(default_factory=dict)
+
+
+def root_type(operation: OperationDefinitionNode) -> str:
+    """Query or Mutation."""
+    return operation.operation.value.title()
 
 
 def directive_variables(document: DocumentNode) -> frozenset[str]:
@@ -111,17 +126,30 @@ class Selector:
 
     def root_fields(self, operation: OperationDefinitionNode) -> dict[str, list[FieldNode]]:
         """The operation's root fields by their name in the answer."""
-        return self._collect([operation.selection_set], "Query")
+        return self._collect([operation.selection_set], root_type(operation))
 
-    def root(self, key: str, nodes: Sequence[FieldNode], root: Root) -> RootPicked:
-        """What is picked of one root field."""
-        self._sites = [("Query", nodes[0])]
+    def root(self, owner: str, key: str, nodes: Sequence[FieldNode], root: Root) -> RootPicked:
+        """What is picked of one root field of `owner`."""
+        self._sites = [(owner, nodes[0])]
         picked = RootPicked(key, root, self._sites)
-        if root.connection is not None:
+        if root.payload is not None:
+            picked.below = {root.payload.type_name: self._payload(root, root.payload, nodes)}
+        elif root.connection is not None:
             picked.below = {root.connection.entity: self._connection(root.connection, nodes)}
         else:
             picked.below = dict(self._possible(sorted(root.entities), nodes))
         return picked
+
+    def _payload(self, root: Root, payload: Payload, nodes: Sequence[FieldNode]) -> list[Picked]:
+        [entity] = root.entities
+        found = self._collect(_bodies(nodes), payload.type_name)
+        return [self._payload_part(entity, payload, key, same) for key, same in found.items()]
+
+    def _payload_part(self, entity: str, payload: Payload, key: str, nodes: Sequence[FieldNode]) -> Picked:
+        name = nodes[0].name.value
+        if name == payload.shown:
+            return Picked(key, name, below=self._object(entity, nodes))
+        return Picked(key, name) if name == ERRORS else self._field(payload.type_name, {}, key, nodes)
 
     def _possible(self, names: Sequence[str], nodes: Sequence[FieldNode]) -> Iterator[tuple[str, Sequence[Picked]]]:
         """What is picked of each type that the root's rows may have; one that is not planned matters once it comes up."""
