@@ -85,16 +85,17 @@ class Comparison:
 
 
 @pytest.mark.timeout(180 + OPERATIONS)
-@pytest.mark.parametrize("number", range(PARTS))
-async def test_both_ways_answer_alike(world: World, capsys: pytest.CaptureFixture[str], number: int) -> None:
+async def test_both_ways_answer_alike(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """In parts of other beginnings: each goes on from what it finds, so that its share of wrong input may be any."""
     comparison = Comparison(world, world.planner)
 
-    await comparison.run(-(-OPERATIONS // PARTS), number)
+    for number in range(PARTS):
+        await comparison.run(-(-OPERATIONS // PARTS), number)
 
     share = comparison.planned / comparison.asked
     with capsys.disabled():
         print(f"\nplanned: {comparison.planned} of {comparison.asked} operations ({share:.1%})", file=sys.stderr)  # noqa: T201 - to be seen
-    assert comparison.asked * PARTS >= OPERATIONS
+    assert comparison.asked >= OPERATIONS
     assert share >= LEAST_PLANNED, "\n".join(comparison.left)
 
 
