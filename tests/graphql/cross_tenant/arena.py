@@ -79,6 +79,13 @@ class Arena:
             **named,
         )
 
+    async def secrets(self, side: Side) -> Canaries:
+        """What stands in rows of `side` only."""
+        known = self.seed.secrets
+        if side.key not in known:
+            known[side.key] = await collect(side, self.words)
+        return Canaries(dict(known[side.key].values))
+
     async def rightful(self) -> Mapping[Role, str]:
         """Tokens of those who are one of them the right one for each operation on our hidden location."""
         ours = self.seed.ours
@@ -93,7 +100,7 @@ class Arena:
         """Everybody who must not see or change anything of our franchise."""
         ours, theirs = self.seed.ours, self.seed.theirs
         own, victim = self.side(theirs), self.side(ours)
-        secrets = await collect(victim, self.words)
+        secrets = await self.secrets(victim)
         hidden = await collect(victim, self.words, await self._kept_from_administrators())
         claiming = {"lead_id": await self._key("leads", victim), "session_id": await self._key("chat_sessions", victim)}
 
@@ -119,7 +126,7 @@ class Arena:
         """Those of our franchise who must not see or change anything of its hidden location."""
         ours = self.seed.ours
         own, victim = self.side(ours, ours.seen), self.side(ours, ours.hidden)
-        secrets = await collect(victim, self.words)
+        secrets = await self.secrets(victim)
         agent, manager = (self.token(ours, role, ours.seen) for role in (Role.AGENT, Role.MANAGER))
         visitor = await self._visitor(ours, own)
         return [

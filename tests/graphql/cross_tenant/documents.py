@@ -27,10 +27,10 @@ from lead_orchestrator.graphql.cost import Costs, TooComplexError
 
 __all__ = ["LONGEST_LIST", "Document", "Place", "Root", "Writer", "roots"]
 
-SIZES = ((3, 6), (2, 6), (2, 4), (1, 4), (1, 3), (0, 3))
+SIZES = ((2, 5), (2, 4), (1, 4), (1, 3), (0, 3))
 """How many relations of a type are asked for, and how deep: the first that is within the limits of an operation."""
-MOST_FIELDS = 60
-VARIANTS = 6
+MOST_FIELDS = 40
+VARIANTS = 4
 LONGEST_LIST = 6
 WHOLE = ("Connection", "Edge", "Payload")
 """Types of which every field is asked for."""

@@ -94,6 +94,10 @@ class Fuzz:
         self._writer = Writer(self.arena.core, self.rng)
 
     @property
+    def _ways(self) -> Sequence[Api]:
+        return self.arena.planned, self.arena.plain
+
+    @property
     def attempts(self) -> int:
         return sum(self.figures.values())
 
@@ -103,12 +107,14 @@ class Fuzz:
         await watch.begin()
         for caller in callers:
             for operation in self.known:
-                for document in self.documents(operation)[:2]:
-                    await self._attack(caller, operation, document, self._forger(pools[caller.name]), watch, exact=True)
+                for api, document in zip(self._ways, self.documents(operation)[:2], strict=True):
+                    forger = self._forger(pools[caller.name])
+                    await self._attack(api, caller, operation, document, forger, watch, exact=True)
         while self.attempts < attempts:
             caller, operation = self.rng.choice(callers), self.rng.choice(self.known)
             document = self.rng.choice(self.documents(operation))
-            await self._attack(caller, operation, document, self._forger(pools[caller.name]), watch)
+            api, forger = self.rng.choice(self._ways), self._forger(pools[caller.name])
+            await self._attack(api, caller, operation, document, forger, watch)
         await watch.look("at the end")
 
     def report(self) -> str:
@@ -132,6 +138,7 @@ class Fuzz:
 
     async def _attack(
         self,
+        api: Api,
         caller: Caller,
         operation: Operation,
         document: Document,
@@ -145,7 +152,6 @@ class Fuzz:
             return
         make = forging.exact if exact else forger.forged
         variables = make(document, operation.arguments)
-        api = self.rng.choice([self.arena.planned, self.arena.plain])
         answer = await ask(api, caller.token(), document.text, variables)
         self.figures[caller.name, operation.root.operation.value] += document.copies
         self.requests += 1

@@ -64,6 +64,8 @@ async def _cursors(arena: Arena, token: str) -> dict[str, Sequence[str]]:
                 below = f"edges {{ node {{ {name}(first: 5) {{ edges {{ cursor }} }} }} }}"
                 asked = f"{{ {root.name}(first: 5) {{ {below} }} }}"
                 known[f"{node.name}.{name}"] = await _found(arena, token, asked)
+    for root in roots(arena.core, OperationType.SUBSCRIPTION):
+        known[f"Subscription.{root.name}"] = ["lev_0", *known.get("Lead.timeline", ())]
     return known
 
 

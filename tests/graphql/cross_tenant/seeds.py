@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 from tests.database import TestDatabase
 from tests.factories import MadeTenant, make_lead
+from tests.graphql.cross_tenant.canaries import Canaries
 from tests.graphql.cross_tenant.sides import Connection, Side
 from tests.graphql.operations.rows import make_event, make_inbound, make_job, make_message, make_unrouted
 from tests.graphql.shop import seed_shop
@@ -64,6 +65,8 @@ class Seed:
     settings: Settings
     ours: Franchise
     theirs: Franchise
+    secrets: dict[tuple[UUID, UUID | None], Canaries] = field(default_factory=dict)
+    """By side, as far as they were collected: every clone has the same."""
 
 
 async def seeded(database: TestDatabase, settings: Settings) -> Seed:

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from tests.graphql.cross_tenant.arena import Arena
-from tests.graphql.cross_tenant.canaries import Fingerprint, collect
+from tests.graphql.cross_tenant.canaries import Fingerprint
 from tests.graphql.cross_tenant.documents import Document, Writer
 from tests.graphql.cross_tenant.forging import exact
 from tests.graphql.cross_tenant.fuzz import Operation, ask
@@ -33,7 +33,7 @@ async def refusal(arena: Arena, operation: Operation) -> str | None:
 
 async def _refusal(arena: Arena, operation: Operation, document: Document) -> str:
     side = arena.side(arena.seed.ours)
-    canaries, watch = await collect(side, arena.words), Fingerprint(side)
+    canaries, watch = await arena.secrets(side), Fingerprint(side)
     variables = exact(document, operation.arguments)
     for api in [arena.planned] if operation.mutates else [arena.planned, arena.plain]:
         before = await watch.read()
