@@ -8,12 +8,14 @@ from graphql import OperationType
 
 from tests.database import Cluster
 from tests.graphql.cross_tenant.arena import Arena, open_arena
+from tests.graphql.cross_tenant.conftest import ABANDONED
 from tests.graphql.cross_tenant.forging import Forger, exact
 from tests.graphql.cross_tenant.fuzz import Fuzz, ask, operations
 from tests.graphql.cross_tenant.pools import pools_of
 from tests.graphql.cross_tenant.seeds import Franchise, Seed
 from tests.graphql.cross_tenant.test_attacks import SEED
 
+pytestmark = ABANDONED
 COMPARED = 120
 
 

@@ -15,6 +15,7 @@ from lead_orchestrator.graphql.context import GraphQLServices
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
 from tests.database import Cluster, TestDatabase
 from tests.graphql.cross_tenant.arena import Arena, Caller, open_arena
+from tests.graphql.cross_tenant.conftest import ABANDONED
 from tests.graphql.cross_tenant.documents import roots
 from tests.graphql.cross_tenant.forging import example_of
 from tests.graphql.cross_tenant.fuzz import STORED, Fuzz, operations
@@ -23,6 +24,7 @@ from tests.graphql.cross_tenant.seeds import Seed
 from tests.graphql.cross_tenant.subscribing import listen
 from tests.graphql.cross_tenant.twins import refusal
 
+pytestmark = ABANDONED
 LOCATION_POLICIES = """
 SELECT policyname::text FROM pg_policies WHERE tablename = $1 AND permissive = 'RESTRICTIVE' AND 'lead_app' = ANY (roles)"""
 

@@ -11,6 +11,7 @@ from graphql import OperationType
 
 from lead_orchestrator.tenancy.tokens import Role
 from tests.graphql.cross_tenant.arena import Arena
+from tests.graphql.cross_tenant.conftest import ABANDONED
 from tests.graphql.cross_tenant.documents import Writer
 from tests.graphql.cross_tenant.forging import exact
 from tests.graphql.cross_tenant.fuzz import operations
@@ -18,6 +19,7 @@ from tests.graphql.cross_tenant.subscribing import PATIENCE, happen, listen
 from tests.graphql.cross_tenant.test_attacks import SEED
 from tests.graphql.subscriptions.client import connected
 
+pytestmark = ABANDONED
 ROUNDS = 2
 
 
