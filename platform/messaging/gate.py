@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import cache, lru_cache
 
 from lead_orchestrator.leads.models import Channel, LeadStatus, MessageKind
 from lead_orchestrator.leads.status import ENDS_TOUCHES
@@ -124,12 +125,20 @@ def decide(facts: Facts) -> Decision:
         return Suppress(ended, ends_touches=True)
     if facts.person_has_it and rules.waits_for_person:
         return Defer(facts.now + PERSON_PAUSE, "Waiting: a person has the conversation")
-    refusals = {channel: _refusal(facts, channel) for channel in facts.channels}
-    open_channels = [channel for channel, refusal in refusals.items() if refusal is None]
-    if not open_channels:
-        return _suppressed(refusals)
-    channel = next((channel for channel in open_channels if channel not in facts.refused), open_channels[0])
-    return _when(facts, channel, _passed_over(facts, channel, refusals))
+    channel, refusals = _channel(facts)
+    return _suppressed(refusals) if channel is None else _when(facts, channel, refusals)
+
+
+def _channel(facts: Facts) -> tuple[Channel | None, Mapping[Channel, _Refusal]]:
+    """The first channel that is open, and why those before it are not; one whose account is refused if there is no other."""
+    refusals: dict[Channel, _Refusal] = {}
+    for channel in facts.channels:
+        refusal = _refusal(facts, channel)
+        if refusal is None and channel not in facts.refused:
+            return channel, refusals
+        refusals[channel] = refusal or _ACCOUNT_REFUSED
+    last = next((channel for channel, refusal in refusals.items() if refusal is _ACCOUNT_REFUSED), None)
+    return last, {channel: refusal for channel, refusal in refusals.items() if channel is not last}
 
 
 def _ended(facts: Facts) -> str | None:
@@ -149,6 +158,7 @@ _OPTED_OUT = _Refusal("the person opted out", for_good=True)
 _DEMO = _Refusal("demo mode is on and the address is not on the allow-list", for_good=True)
 _NO_CONSENT = _Refusal("there is no consent to further messages")
 _NO_SENDER = _Refusal("the franchise has no account to send it from")
+_ACCOUNT_REFUSED = _Refusal("its provider refuses the franchise's account")
 _NO_TEMPLATE = _Refusal("more than 24 hours after the person's last message it takes a template, and there is none")
 
 
@@ -188,26 +198,16 @@ def _whatsapp_is_open(facts: Facts) -> bool:
     return wrote_at is not None and facts.now - wrote_at < WHATSAPP_WINDOW
 
 
-def _suppressed(refusals: Mapping[Channel, _Refusal | None]) -> Suppress:
-    reasons = [f"{channel.value}: {refusal.reason}" for channel, refusal in refusals.items() if refusal]
-    for_good = all(refusal.for_good for refusal in refusals.values() if refusal)
-    return Suppress(f"Not sent. {'; '.join(reasons) or 'No channel is left'}", ends_touches=for_good)
+def _suppressed(refusals: Mapping[Channel, _Refusal]) -> Suppress:
+    for_good = all(refusal.for_good for refusal in refusals.values())
+    return Suppress(f"Not sent. {_reasons(refusals) or 'No channel is left'}", ends_touches=for_good)
 
 
-def _passed_over(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal | None]) -> str:
-    """Why it is not sent on the channel that was wanted."""
-    if channel is facts.channels[0]:
-        return ""
-    reasons = [f"{other.value}: {refusal.reason}" for other, refusal in refusals.items() if refusal]
-    reasons += [
-        f"{other.value}: its provider refuses the franchise's account"
-        for other, refusal in refusals.items()
-        if refusal is None and other in facts.refused and other is not channel
-    ]
-    return f" instead of {'; '.join(reasons)}"
+def _reasons(refusals: Mapping[Channel, _Refusal]) -> str:
+    return "; ".join(f"{channel.value}: {refusal.reason}" for channel, refusal in refusals.items())
 
 
-def _when(facts: Facts, channel: Channel, passed_over: str) -> Decision:
+def _when(facts: Facts, channel: Channel, refusals: Mapping[Channel, _Refusal]) -> Decision:
     rules, now = RULES[facts.kind], facts.now
     hours = _hours(facts, rules)
     opening = hours.opening(now)
@@ -216,13 +216,14 @@ def _when(facts: Facts, channel: Channel, passed_over: str) -> Decision:
         words = f"Sent by {channel.value} at {_local(now, facts)}: the person wrote at {_local(wrote_at, facts)}"
         return Send(channel, now + ANSWERED_WITHIN, words, _template(facts, channel))
     if opening is None:
-        return Suppress(f"Not sent: there is no time to write that is allowed {_where(facts)}")
+        return Suppress(f"Not sent: there is no time to write that is allowed {_where(facts.place)}")
     if opening.opens > now:
         return Defer(opening.opens, f"Waiting until {_local(opening.opens, facts)}: {_closed(facts, rules, opening)}")
     full = _full(facts, hours) if rules.solicits else None
     if full is not None:
         return full
-    words = f"Sent by {channel.value} at {_local(now, facts)}, within {_shown(opening, facts)}{passed_over}"
+    instead = "" if channel is facts.channels[0] else f" instead of {_reasons(refusals)}"
+    words = f"Sent by {channel.value} at {_local(now, facts)}, within {_shown(opening, facts)}{instead}"
     return Send(channel, opening.closes, words, _template(facts, channel))
 
 
@@ -248,6 +249,8 @@ def _full(facts: Facts, hours: ContactHours) -> Defer | None:
 
 def _room(facts: Facts, cap: int, span: timedelta) -> tuple[datetime, str] | None:
     """When fewer than `cap` messages will lie within `span`, and why not now; None if it is so now."""
+    if len(facts.sent) < cap:
+        return None
     recent = sorted(moment for moment in facts.sent if moment > facts.now - span)
     if len(recent) < cap:
         return None
@@ -262,20 +265,26 @@ def _template(facts: Facts, channel: Channel) -> str | None:
 
 
 def _closed(facts: Facts, rules: Rules, opening: Opening) -> str:
-    today = facts.now.astimezone(facts.place.zones[0]).date()
-    if facts.skip_holidays and rules.solicits and today in federal_holidays(today.year):
-        return "today is a federal holiday"
+    if facts.skip_holidays and rules.solicits:
+        today = facts.now.astimezone(facts.place.zones[0]).date()
+        if today in federal_holidays(today.year):
+            return "today is a federal holiday"
     return f"outside the contact hours {_shown(opening, facts)}"
 
 
 def _shown(opening: Opening, facts: Facts) -> str:
     """The hours of the day on which it opens, and where they hold."""
     opens, closes = opening.week[opening.opens.astimezone(facts.place.zones[0]).weekday()]
-    return f"{opens // 60:02}:{opens % 60:02}-{closes // 60:02}:{closes % 60:02} {_where(facts)}"
+    return f"{_hour(opens)}-{_hour(closes)} {_where(facts.place)}"
 
 
-def _where(facts: Facts) -> str:
-    place = facts.place
+@cache
+def _hour(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+@lru_cache(maxsize=4096)
+def _where(place: Whereabouts) -> str:
     zones = " and ".join(zone.key for zone in place.zones)
     law = ", ".join(state for state in place.states if state in STATES)
     return f"in {zones} ({place.known_by}{f'; law of {law}' if law else ''})"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -92,9 +92,8 @@ class ContactHours:
 
     def _computed(self, week: Week, day: int) -> list[Opening]:
         start, end = (day - 1) * DAY, (day + 2) * DAY
-        spans: list[Span] = [(start, end)]
-        for zone in self.zones:
-            spans = _common(spans, list(_open(zone, week, start, end, holidays=self.holidays)))
+        of_zones = [_open(zone, week, start, end, holidays=self.holidays) for zone in self.zones]
+        spans = reduce(_common, of_zones)
         return [
             Opening(_instant(opens), _instant(closes), week)
             for opens, closes in spans
@@ -115,27 +114,24 @@ def _minutes(wall: time) -> int:
     return wall.hour * 60 + wall.minute
 
 
-def _open(zone: ZoneInfo, week: Week, start: int, end: int, *, holidays: bool) -> Iterator[Span]:
+@lru_cache(maxsize=4096)
+def _open(zone: ZoneInfo, week: Week, start: int, end: int, *, holidays: bool) -> Sequence[Span]:
     """The stretches in [start, end) in which the zone's wall clock shows a time of the week's windows, in order.
 
     Between two changes of the clock wall time and UTC run in parallel, so gaps and folds need no rule of their own.
     """
-    last: Span | None = None
+    found: list[Span] = []
     for begin, until, offset in _steady(zone, start, end):
         for local_day in range((begin + offset) // DAY, (until + offset - 1) // DAY + 1):
             opens, closes = week[(local_day + _THURSDAY) % 7]
             midnight = local_day * DAY - offset
-            span = (max(begin, midnight + opens * 60), min(until, midnight + closes * 60))
-            if span[0] >= span[1] or (holidays and _is_holiday(local_day)):
+            opened, closed = max(begin, midnight + opens * 60), min(until, midnight + closes * 60)
+            if opened >= closed or (holidays and _is_holiday(local_day)):
                 continue
-            if last is not None and last[1] == span[0]:
-                last = (last[0], span[1])
-                continue
-            if last is not None:
-                yield last
-            last = span
-    if last is not None:
-        yield last
+            if found and found[-1][1] == opened:
+                opened = found.pop()[0]
+            found.append((opened, closed))
+    return found
 
 
 def _is_holiday(day: int) -> bool:
@@ -160,7 +156,7 @@ def _offset(second: int, zone: ZoneInfo) -> int:
     return int(offset.total_seconds()) if offset else 0
 
 
-def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+def _common(one: Sequence[Span], other: Sequence[Span]) -> Sequence[Span]:
     found = ((max(a[0], b[0]), min(a[1], b[1])) for a in one for b in other)
     return [span for span in found if span[0] < span[1]]
 

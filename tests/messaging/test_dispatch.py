@@ -533,6 +533,8 @@ async def test_any_number_of_dispatchers_send_each_message_once(stack: Stack) ->
     leads = [await make_lead(stack) for _ in range(40)]
 
     await asyncio.gather(*(dispatch(stack) for _ in range(12)))
+    while await dispatch(stack):  # on a busy machine a call may come too late to start, and is left to the next turn
+        pass
 
     assert sorted(message.to for message in stack.world.messages) == sorted(str(lead.phone) for lead in leads)
 
