@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ async def server(running: SandboxServer) -> AsyncIterator[SandboxServer]:
     world = running.world
     world.reset()
     world.random.seed(7)
-    world.quirks, world.timing = Quirks(unstable_lists=False), QUICK
+    world.quirks, world.timing = Quirks(unstable_lists=False), replace(QUICK)
     for company in world.companies.values():
         company.webhooks.clear()
         company.requests_per_minute = 100_000

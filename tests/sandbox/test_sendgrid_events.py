@@ -140,7 +140,7 @@ async def test_what_a_reader_does_is_told_and_may_end_the_mails(
 async def test_only_a_mail_that_arrived_can_be_read(
     sendgrid: SendGrid, world: World, client: httpx.AsyncClient
 ) -> None:
-    world.timing.mail_delivered = 60
+    world.timing.mail_delivered = 2
     mail_id = (await sendgrid.send()).headers["X-Message-Id"]
 
     answers = [
