@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -18,9 +18,8 @@ from starlette.routing import BaseRoute, Route
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.faults import FAULT_KINDS
-from lead_orchestrator.sandbox.messages import unsubscribe_address
+from lead_orchestrator.sandbox.phone_page import PhonePage
 from lead_orchestrator.sandbox.quotes import place_quote, read_quote
-from lead_orchestrator.sandbox.world import Message, World
 
 __all__ = ["Pages"]
 
@@ -31,8 +30,6 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'",
     "Cache-Control": "no-store",
 }
-MAX_PHONES = 60
-MAX_THREAD = 100
 LAST_EVENTS = 25
 
 
@@ -42,8 +39,8 @@ class Pages:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
-        names = ("layout", "overview", "quote", "phone", "card", "reply", "clock", "faults")
-        self._templates = {name: Template((TEMPLATES / f"{name}.html").read_text("utf-8")) for name in names}
+        self._templates = {path.stem: Template(path.read_text("utf-8")) for path in TEMPLATES.glob("*.html")}
+        self._phones = PhonePage(sandbox, self._templates)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -71,11 +68,19 @@ class Pages:
         texts = [message for message in world.messages if message.channel == "SMS" and message.direction == "outbound"]
         mails = [message for message in world.messages if message.channel == "EMAIL"]
         orders = sum(len(company.orders) for company in world.companies.values())
-        figures = {"Quotes": orders, "Texts": len(texts), "Mails": len(mails), "Faults on": len(world.faults.active())}
+        chats = [message for message in world.messages if message.channel == "WHATSAPP"]
+        figures = {
+            "Quotes": orders,
+            "Texts": len(texts),
+            "WhatsApp": len(chats),
+            "Mails": len(mails),
+            "Faults on": len(world.faults.active()),
+        }
         values = {
             "figures": "".join(f"<div>{name}<b>{number}</b></div>" for name, number in figures.items()),
             "addresses": _rows(
-                (f"{service.upper()}_BASE_URL", f"{base}/{service}") for service in ("shopmonkey", "twilio", "sendgrid")
+                (f"{service.upper()}_BASE_URL", f"{base}/{service}")
+                for service in ("shopmonkey", "twilio", "sendgrid", "whatsapp")
             ),
             "companies": _rows(
                 (
@@ -139,32 +144,11 @@ class Pages:
         return list(dict.fromkeys(service["name"] for service in services))
 
     async def _phone(self, request: Request) -> HTMLResponse:
-        contacts = _contacts(self._world)
-        only = request.query_params.get("contact")
-        cards = "".join(self._phone_card(key, names) for key, names in contacts.items() if only in (None, key))
-        if request.query_params.get("fragment"):
-            return HTMLResponse(cards, headers=HEADERS)
-        return self._page("phone", "Phones", "/phone", {"phones": cards, "nobody": " hidden" if cards else ""})
-
-    def _phone_card(self, key: str, names: set[str]) -> str:
-        messages = self._world.messages_by_customer.get(key, [])
-        refused = any(customer == key for _, customer in self._world.opted_out)
-        who = escape("; ".join(sorted(names)) or "Unknown customer")
-        values = {
-            "contact": escape(key),
-            "who": who + (" · opted out of texts" if refused else ""),
-            "version": f"{len(messages)}-{messages[-1].step().status}" if messages else "0",
-            "thread": "".join(_thread_item(message) for message in messages[-MAX_THREAD:]),
-            "reply": "" if "@" in key else self._reply_form(key, messages),
-        }
-        return self._templates["card"].substitute(values)
-
-    def _reply_form(self, key: str, messages: list[Message]) -> str:
-        rented = [number for account in self._world.twilio_accounts.values() for number in account.numbers]
-        last = next((message.sender for message in reversed(messages) if message.direction == "outbound"), None)
-        options = (f"<option{' selected' if number == last else ''}>{escape(number)}</option>" for number in rented)
-        values = {"path": quote(key, safe=""), "contact": escape(key), "numbers": "".join(options)}
-        return self._templates["reply"].substitute(values)
+        query = request.query_params
+        phones = self._phones.render(query.get("contact"), query.get("channel"), query.get("error"))
+        if query.get("fragment"):
+            return HTMLResponse(phones, headers=HEADERS)
+        return self._page("phone", "Phones", "/phone", {"phones": phones})
 
     async def _clock(self, _: Request) -> HTMLResponse:
         return self._page("clock", "Clock", "/clock")
@@ -205,42 +189,3 @@ def _log_row(entry: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _clock_time(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")
-
-
-def _contacts(world: World) -> dict[str, set[str]]:
-    """Numbers and addresses with the customers' names, those with the newest messages first."""
-    names: dict[str, set[str]] = {key: set() for key in world.messages_by_customer}
-    for company, customer in world.customers():
-        name = f"{customer['firstName'] or ''} {customer['lastName'] or ''}".strip() + f", {company.name}"
-        for key in _keys(customer):
-            names.setdefault(key, set()).add(name)
-
-    def newest(key: str) -> int:
-        messages = world.messages_by_customer.get(key)
-        return messages[-1].accepted_at if messages else 0
-
-    return {key: names[key] for key in sorted(names, key=newest, reverse=True)[:MAX_PHONES]}
-
-
-def _keys(customer: Mapping[str, Any]) -> list[str]:
-    return [number["number"] for number in customer["phoneNumbers"]] + [mail["email"] for mail in customer["emails"]]
-
-
-def _thread_item(message: Message) -> str:
-    at = message.app_time or datetime.fromtimestamp(message.accepted_at / 1000, UTC)
-    when = f'<time datetime="{at.isoformat()}">{at:%a %d %b, %H:%M %Z}, {escape(message.step().status)}</time>'
-    if message.channel == "SMS":
-        return f'<li class="{message.direction}"><div class="bubble">{escape(message.body)}</div>{when}</li>'
-    body = f"<pre>{escape(message.body)}</pre>"
-    if message.html:
-        title = escape(message.subject or "Mail")
-        body = f'<iframe sandbox="" title="{title}" srcdoc="{escape(message.html)}"></iframe>'
-    if unsubscribe_address(message):
-        action = f"/mails/{quote(message.id, safe='')}/unsubscribe"
-        body += f'<form method="post" action="{action}"><button class="plain">Unsubscribe</button></form>'
-    sender = escape(f"{message.sender_name} <{message.sender}>" if message.sender_name else message.sender)
-    subject = escape(message.subject or "(no subject)")
-    return (
-        f'<li class="mail"><details><summary>{subject}</summary><p class="muted">From {sender}</p>{body}</details>'
-        f"{when}</li>"
-    )
