@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from lead_orchestrator.sandbox.seed import SUN_SHADE, DemoFranchise
 
-__all__ = ["ALLOWLIST", "SHOP_TIME", "SHOP_ZONE", "describe"]
+__all__ = ["ALLOWLIST", "SHOP_TIME", "SHOP_ZONE", "describe", "sendgrid_route_key"]
 
 SHOP_TIME = time(10)
 SHOP_ZONE = ZoneInfo(SUN_SHADE.locations[0].timezone)
@@ -15,8 +15,8 @@ SHOP_ZONE = ZoneInfo(SUN_SHADE.locations[0].timezone)
 ALLOWLIST = ["+1???55501??", "*@example.com"]
 
 
-def describe(franchise: DemoFranchise) -> dict[str, object]:
-    """The onboarding file of one of the sandbox's franchises, with demo mode on."""
+def describe(franchise: DemoFranchise, *, event_key: str | None = None) -> dict[str, object]:
+    """The onboarding file of one of the sandbox's franchises, with demo mode on; `event_key` verifies its mail events."""
     hours = [{"dayOfWeek": day, "opensAt": "09:00", "closesAt": "18:00"} for day in range(1, 7)]
     return {
         "name": franchise.name,
@@ -31,6 +31,10 @@ def describe(franchise: DemoFranchise) -> dict[str, object]:
             "sendgridApiKey": franchise.sendgrid_api_key,
             "sendgridFromEmail": franchise.from_email,
             "sendgridFromName": franchise.name,
+            "sendgridRouteKey": sendgrid_route_key(franchise),
+            **({"sendgridEventPublicKey": event_key} if event_key else {}),
+            "whatsappPhoneNumberId": franchise.whatsapp_number_id,
+            "whatsappAccessToken": franchise.whatsapp_token,
         },
         "locations": [
             {
@@ -46,6 +50,11 @@ def describe(franchise: DemoFranchise) -> dict[str, object]:
             for shop, number in zip(franchise.locations, franchise.twilio_numbers, strict=True)
         ],
     }
+
+
+def sendgrid_route_key(franchise: DemoFranchise) -> str:
+    """What makes the addresses that SendGrid calls secret; a sample."""
+    return f"demo-sendgrid-route-{slug(franchise.name)}"
 
 
 def slug(name: str) -> str:

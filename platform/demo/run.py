@@ -17,11 +17,12 @@ from uuid import UUID
 
 import httpx
 import uvicorn
+from pydantic import SecretStr
 from rich.console import Console
 
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.demo.clock import WindingClock
-from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe
+from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe, sendgrid_route_key
 from lead_orchestrator.errors import AppError, ConfigurationError
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.local import LOCAL, local_services
@@ -41,6 +42,7 @@ __all__ = ["check", "listen", "run", "run_api", "run_worker"]
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
 SANDBOX_PORT = 4000
+VERIFY_TOKEN = "demo-whatsapp-verify-token"  # noqa: S105  # a sample
 AREA_CODES = ("213", "310", "323", "424", "562", "626", "747", "818")
 FIRST_NAMES = ("Maya", "Omar", "Grace", "Diego", "Ines", "Theo", "Nadia", "Luca")
 
@@ -102,6 +104,9 @@ async def _demo(
                 "shopmonkey_base_url": sandbox.shopmonkey_url,
                 "twilio_base_url": sandbox.twilio_url,
                 "sendgrid_base_url": sandbox.sendgrid_url,
+                "whatsapp_base_url": sandbox.whatsapp_url,
+                "whatsapp_app_secret": SecretStr(world.whatsapp_app.secret),
+                "whatsapp_verify_token": SecretStr(VERIFY_TOKEN),
             }
         )
         services = await stack.enter_async_context(open_services(local))
@@ -109,9 +114,11 @@ async def _demo(
         stack.push_async_callback(clock.close)
         sandbox.sandbox.clock = clock
         await clock.start_at(SHOP_TIME, SHOP_ZONE)
-        tenants = {franchise.name: await _onboard(services, franchise) for franchise in (SUN_SHADE, CLEAR_VIEW)}
+        keys = await _event_keys(sandbox)
+        tenants = {one.name: await _onboard(services, one, keys[one.name]) for one in (SUN_SHADE, CLEAR_VIEW)}
         await stack.enter_async_context(run_worker(local))
         await stack.enter_async_context(run_api(local, listener))
+        await _register(sandbox, api)
         yield Demo(api, sandbox, services, tenants)
 
 
@@ -134,8 +141,33 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _onboard(services: Services, franchise: DemoFranchise) -> UUID:
-    made = await services.onboarding.onboard(parse_franchise(describe(franchise)), actor="demo")
+async def _event_keys(sandbox: SandboxServer) -> dict[str, str]:
+    """What SendGrid's console shows: the key that verifies each franchise's events."""
+    async with httpx.AsyncClient(base_url=sandbox.url) as http:
+        shown = (await http.get("/callbacks")).raise_for_status().json()
+    return {account["company"]: account["verificationKey"] for account in shown["mails"]}
+
+
+async def _register(sandbox: SandboxServer, api: str) -> None:
+    """Tell the services where to post, as somebody would in each one's console."""
+    whatsapp = {"whatsappUrl": f"{api}/webhooks/whatsapp", "whatsappVerifyToken": VERIFY_TOKEN}
+    async with httpx.AsyncClient(base_url=sandbox.url, timeout=20) as http:
+        for franchise in (SUN_SHADE, CLEAR_VIEW):
+            key = sendgrid_route_key(franchise)
+            mail = {
+                "company": franchise.name,
+                "smsUrl": f"{api}/webhooks/twilio/sms",
+                "mailEventsUrl": f"{api}/webhooks/sendgrid/events/{key}",
+                "inboundMailHost": franchise.sender_domain,
+                "inboundMailUrl": f"{api}/webhooks/sendgrid/inbound/{key}",
+            }
+            (await http.post("/callbacks", json=mail)).raise_for_status()
+        (await http.post("/callbacks", json=whatsapp)).raise_for_status()
+
+
+async def _onboard(services: Services, franchise: DemoFranchise, event_key: str) -> UUID:
+    description = parse_franchise(describe(franchise, event_key=event_key))
+    made = await services.onboarding.onboard(description, actor="demo")
     await _sync_catalogs(services, made)
     return made.tenant_id
 
