@@ -228,7 +228,7 @@ def sandbox(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = demo_run.SANDBOX_PORT,
     product_url: Annotated[str | None, typer.Option(help="The api its webhooks go to. Default: PUBLIC_URL.")] = None,
 ) -> None:
-    """Serve the outside world in a box: ShopMonkey, Twilio, SendGrid, a quote form, the customers' phones, the clock."""
+    """Serve the outside world in a box: four services, a quote form, the customers' phones, the clock."""
     settings = _settings()
     if settings.production:
         raise ConfigurationError("the sandbox does not run in production: unset ENVIRONMENT")

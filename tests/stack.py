@@ -44,6 +44,7 @@ def stack_settings(database: TestDatabase, redis_url: str, sandbox: SandboxServe
         "shopmonkey_base_url": sandbox.shopmonkey_url,
         "twilio_base_url": sandbox.twilio_url,
         "sendgrid_base_url": sandbox.sendgrid_url,
+        "whatsapp_base_url": sandbox.whatsapp_url,
         "send_lease_seconds": 6,
         "unknown_settle_seconds": 1,
         "database_pool_size": 8,

@@ -54,6 +54,7 @@ async def open_stage(settings: Settings, *, product_url: str | None = None) -> A
                     "shopmonkey_base_url": sandbox.shopmonkey_url,
                     "twilio_base_url": sandbox.twilio_url,
                     "sendgrid_base_url": sandbox.sendgrid_url,
+                    "whatsapp_base_url": sandbox.whatsapp_url,
                     "public_url": product_url or made.public_url,
                     "api_requests_per_minute": 10**9,  # counted all the same
                     "api_cost_per_minute": 10**12,
