@@ -19,6 +19,7 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
 from lead_orchestrator.tenancy.tokens import Claims, Role
@@ -35,7 +36,8 @@ T = TypeVar("T")
 class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
-    `catalog` reads ShopMonkey's services and `messages` writes what staff sends; without one its mutations are unavailable.
+    `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `links` makes those in a preview; without one
+    what needs it is unavailable.
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -52,6 +54,7 @@ class GraphQLServices:
     budgets: Budgets | None = None
     any_document: bool = False
     messages: Messages | None = None
+    links: LinkSigner | None = None
 
 
 class _UndoError(Exception):

@@ -211,6 +211,9 @@ class Message(Node):
     error_code: str | None
     attempts: int
     segments: int | None
+    template_version: int | None = strawberry.field(
+        description="The version of the template of its kind that made it; 0 is the built-in text."
+    )
 
     @classmethod
     def of(cls, row: models.ScheduledMessage) -> Message:
@@ -234,6 +237,7 @@ class Message(Node):
             error_code=row.error_code,
             attempts=row.attempt,
             segments=row.segments,
+            template_version=row.template_version,
         )
 
     @classmethod
@@ -258,6 +262,7 @@ class Message(Node):
             error_code=row.error_code,
             attempts=0,
             segments=None,
+            template_version=None,
         )
 
     @strawberry.field

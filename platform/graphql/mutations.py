@@ -13,6 +13,7 @@ from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
 from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
+from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
 from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.scalars import JSON
@@ -76,7 +77,7 @@ class UpdateLeadInput:
 
 
 @strawberry.type
-class Mutation(CatalogMutations, MessagingMutations, TouchMutations, OperationsMutations):
+class Mutation(CatalogMutations, MessagingMutations, TemplateMutations, TouchMutations, OperationsMutations):
     @strawberry.mutation
     @requires(Role.AGENT)
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials, TwilioMessage
 from lead_orchestrator.integrations.whatsapp.client import Template, WhatsAppClient, WhatsAppCredentials
 from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.messaging.mail import Letterhead, as_html, as_text
 from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.secrets import SecretOpener
@@ -85,7 +85,7 @@ def senders(account: Account) -> frozenset[Channel]:
 
 @dataclass(frozen=True)
 class Letter:
-    """One message as it leaves; `text` and the address show in no repr.
+    """One message as it leaves; `text` and the address show in no repr. `head` is for mails.
 
     `template` is the approved one that WhatsApp wants instead of the text, as `name` or `name:language`.
     """
@@ -96,7 +96,7 @@ class Letter:
     address: str = field(repr=False)
     subject: str | None = field(repr=False)
     text: str = field(repr=False)
-    unsubscribe_link: str = field(repr=False)
+    head: Letterhead
     expires_in: timedelta
     template: str | None = None
 
@@ -167,16 +167,17 @@ class Delivery:
         )
 
     async def _mail(self, account: Account, letter: Letter, limit: float) -> Accepted:
+        subject = letter.subject or "Your quote"
         return await self._sendgrid.send(
             account.sendgrid_key or "",
             to=letter.address,
             from_email=account.from_email or "",
             from_name=account.from_name,
-            subject=letter.subject or "Your quote",
-            text=letter.text,
-            html=_as_html(letter.text),
+            subject=subject,
+            text=as_text(letter.text, letter.head),
+            html=as_html(subject, letter.text, letter.head),
             headers={
-                "List-Unsubscribe": f"<{letter.unsubscribe_link}>",
+                "List-Unsubscribe": f"<{letter.head.unsubscribe_link}>",
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
             },
             custom_args={"message": reference(letter.message_id, letter.attempt)},
@@ -186,8 +187,3 @@ class Delivery:
 
 def _same(theirs: str, ours: str) -> bool:
     return " ".join(theirs.split()) == " ".join(ours.split())
-
-
-def _as_html(text: str) -> str:
-    paragraphs = [html.escape(block).replace("\n", "<br>") for block in text.split("\n\n")]
-    return "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)

@@ -20,6 +20,7 @@ from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.facts import Gathered, gather
 from lead_orchestrator.messaging.gate import Defer, Send, Suppress, decide
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome, Result
+from lead_orchestrator.messaging.mail import Letterhead
 from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -174,10 +175,10 @@ class Dispatcher:
             "status": "SENDING",
             "at": gathered.now,
         }
-        link = self._links.unsubscribe(lead.tenant_id, lead.id)
+        head = Letterhead.of(lead, gathered.locations[lead.location_id], self._links)
         expires_in = send.before - gathered.now
         letter = Letter(
-            message.id, message.attempt, send.channel, address, subject, text, link, expires_in, send.template
+            message.id, message.attempt, send.channel, address, subject, text, head, expires_in, send.template
         )
         return _Intent(lead.id, letter, attempt)
 

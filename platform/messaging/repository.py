@@ -42,6 +42,7 @@ __all__ = [
     "add_attempts",
     "add_messages",
     "attempt_of",
+    "cancel_by_reference",
     "claim_due",
     "claim_statement",
     "claim_unknown",
@@ -388,3 +389,21 @@ async def relock_message(session: WriteSession, message_id: UUID) -> ScheduledMe
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(statement)).one()
+
+
+async def cancel_by_reference(session: WriteSession, lead_id: UUID, reference: str, decision: str) -> int:
+    """Cancel what waits for this lead under `reference` or below it; returns how many."""
+    below = ScheduledMessage.reference.startswith(f"{reference}:", autoescape=True)
+    statement = (
+        update(ScheduledMessage)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.lead_id == lead_id,
+            ScheduledMessage.status == MessageStatus.SCHEDULED,
+            or_(ScheduledMessage.reference == reference, below),
+        )
+        .values(status=MessageStatus.CANCELLED, decision=decision)
+        .returning(ScheduledMessage.id)
+    )
+    await session.flush()
+    return len(list(await session.scalars(statement)))

@@ -18,8 +18,8 @@ from lead_orchestrator.messaging.ledger import Ledger
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once
 from lead_orchestrator.tenancy.sessions import WriteSession
-from lead_orchestrator.touches.planning import LONGEST_BODY, LONGEST_SUBJECT
 from lead_orchestrator.touches.templates import segments
+from lead_orchestrator.touches.wording import LONGEST_BODY, LONGEST_SUBJECT
 
 __all__ = ["Draft", "Messages"]
 

@@ -17,6 +17,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
+from lead_orchestrator.messaging.mail import Letterhead
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
@@ -134,4 +135,4 @@ class Resolver:
 
 def _letter(message: ScheduledMessage, attempt: MessageLog) -> Letter:
     channel = Channel(attempt.channel)
-    return Letter(message.id, attempt.attempt, channel, attempt.address, None, attempt.body, "", timedelta())
+    return Letter(message.id, attempt.attempt, channel, attempt.address, None, attempt.body, Letterhead(), timedelta())

@@ -24,6 +24,7 @@ __all__ = [
     "claim_key",
     "claim_route",
     "drop_routes",
+    "first_location",
     "location",
     "location_by_slug",
     "location_route",
@@ -58,6 +59,12 @@ async def tenant(session: ReadSession) -> Tenant:
 async def location(session: ReadSession, location_id: UUID) -> Location | None:
     statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id == location_id)
     return await session.scalar(statement)
+
+
+async def first_location(session: ReadSession) -> Location | None:
+    """By name, of those the session sees."""
+    own = select(Location).where(Location.tenant_id == session.scope.tenant_id)
+    return await session.scalar(own.order_by(Location.name, Location.id).limit(1))
 
 
 async def locations_by_id(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Location]:

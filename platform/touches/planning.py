@@ -9,7 +9,6 @@ from uuid import UUID
 
 from lead_orchestrator.errors import AppError, BadInputError, ForbiddenError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
-from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches import repository
@@ -17,16 +16,13 @@ from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.quiet_hours import QuietHours
 from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES, VARIABLES, Touch
 from lead_orchestrator.touches.service import touch_of
-from lead_orchestrator.touches.templates import check
+from lead_orchestrator.touches.wording import problem, wording_problems
 
 __all__ = ["ScheduleChange", "ScheduleError", "StoredSchedule", "problems", "read_schedule", "set_schedule"]
 
 MOST_TOUCHES = len(DEFAULT_TOUCHES)
 LAST_DAY = 365
-LONGEST_BODY = {Channel.SMS: 1600, Channel.WHATSAPP: 1600, Channel.EMAIL: 50_000}
-LONGEST_SUBJECT = 200
 LONGEST_TEMPLATE_NAME = 512
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def problems(touches: Sequence[Touch]) -> list[AppError]:
         return [_problem(f"touches has {len(touches)} entries: send 1 to {MOST_TOUCHES}", "touches")]
     found = [*_numbering(touches), *_days(touches)]
     for place, touch in enumerate(touches):
-        found += _wording(touch, f"touches.{place}")
+        found += _wording(touch, "touches", str(place))
     return found
 
 
@@ -170,36 +166,11 @@ def _in_order(touches: Sequence[Touch]) -> list[tuple[int, Touch]]:
     return sorted(enumerate(touches), key=lambda entry: entry[1].number)
 
 
-def _wording(touch: Touch, path: str) -> Iterator[AppError]:
-    longest = LONGEST_BODY.get(touch.channel)
-    if longest is None:
-        yield _problem(f"channel is {touch.channel.value}: touches go by SMS, EMAIL or WHATSAPP", f"{path}.channel")
-    elif len(touch.body) > longest:
-        message = f"body has {len(touch.body)} characters: {touch.channel.value} takes {longest} at most"
-        yield _problem(message, f"{path}.body")
-    if not touch.body.strip():
-        yield _problem("body is empty: write what the touch says", f"{path}.body")
-    for problem in check(touch.body, VARIABLES):
-        yield _problem(problem.message, f"{path}.body")
-    yield from _subject(touch, f"{path}.subject")
+def _wording(touch: Touch, *path: str) -> Iterator[AppError]:
+    yield from wording_problems("touches", touch.channel, touch.subject, touch.body, VARIABLES, path)
     if touch.whatsapp_template and len(touch.whatsapp_template) > LONGEST_TEMPLATE_NAME:
         message = f"whatsappTemplate has {len(touch.whatsapp_template)} characters: it is a template's name"
-        yield _problem(message, f"{path}.whatsappTemplate")
-
-
-def _subject(touch: Touch, path: str) -> Iterator[AppError]:
-    subject = touch.subject or ""
-    if touch.channel is not Channel.EMAIL:
-        if subject.strip():
-            message = f"{touch.channel.value} has no subject, and this is {subject[:_SHOWN]!r}: leave it out"
-            yield _problem(message, path)
-        return
-    if not subject.strip():
-        yield _problem("subject is empty: a mail needs one", path)
-    if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
-        yield _problem(f"subject is {subject[:_SHOWN]!r}: send one line of {LONGEST_SUBJECT} characters at most", path)
-    for problem in check(subject, VARIABLES):
-        yield _problem(problem.message, path)
+        yield problem(message, (*path, "whatsappTemplate"))
 
 
 def _quiet_problems(change: ScheduleChange, before: StoredSchedule) -> Iterator[AppError]:
@@ -222,4 +193,4 @@ def _quiet_problems(change: ScheduleChange, before: StoredSchedule) -> Iterator[
 
 
 def _problem(message: str, path: str) -> AppError:
-    return BadInputError(message, field=tuple(path.split(".")))
+    return problem(message, tuple(path.split(".")))

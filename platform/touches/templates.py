@@ -10,7 +10,7 @@ from typing import Literal
 
 from lead_orchestrator.errors import BadInputError
 
-__all__ = ["Encoding", "Problem", "check", "clean", "render", "segments"]
+__all__ = ["Encoding", "Problem", "check", "clean", "render", "segments", "variables"]
 
 Encoding = Literal["GSM-7", "UCS-2"]
 
@@ -72,6 +72,11 @@ def check(template: str, allowed: Collection[str]) -> list[Problem]:
     """Everything that keeps the template from being rendered with the `allowed` variables, in order; empty if nothing."""
     parts, problems = _parsed(template)
     return sorted(problems + _unknown(parts, allowed), key=lambda problem: problem.position)
+
+
+def variables(template: str) -> list[str]:
+    """The names of the variables in the template, each once, in their order."""
+    return list(dict.fromkeys(part.name for part in _parsed(template)[0] if isinstance(part, _Variable)))
 
 
 def clean(value: str) -> str:

@@ -21,6 +21,7 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -84,6 +85,7 @@ async def open_api(
         budgets=budgets,
         any_document=any_document,
         messages=Messages(Ledger(Leads(secret_box), DispatchPolicy())),
+        links=LinkSigner(["tests"], "https://app.example.com"),
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
         yield Api(http, issuer, woken, events)

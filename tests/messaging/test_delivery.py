@@ -15,6 +15,7 @@ from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCre
 from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient, WhatsAppCredentials
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter, senders
+from lead_orchestrator.messaging.mail import Letterhead
 
 ACCOUNT = Account(
     TwilioCredentials("AC" + "0" * 32, SecretStr("hidden-token")),
@@ -25,6 +26,7 @@ ACCOUNT = Account(
     "Sun Shade",
 )
 MESSAGE = UUID(int=7)
+HEAD = Letterhead("Sun Shade", "1 Example Street", "https://example.com/u/token")
 
 
 class Wire:
@@ -61,7 +63,7 @@ async def deliver(letter: Letter, account: Account = ACCOUNT) -> Wire:
 
 def letter(channel: Channel, text: str = "Hello", expires_in: timedelta = timedelta(hours=3)) -> Letter:
     address = "ada@example.com" if channel is Channel.EMAIL else "+12135550101"
-    return Letter(MESSAGE, 2, channel, address, "Your quote", text, "https://example.com/u/token", expires_in)
+    return Letter(MESSAGE, 2, channel, address, "Your quote", text, HEAD, expires_in)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +94,14 @@ async def test_a_mail_has_text_and_html_and_says_how_to_unsubscribe() -> None:
     wire = await deliver(letter(Channel.EMAIL, "One & two\nthree\n\nfour <five>"))
 
     mail = json.loads(wire.requests[0].content)
-    assert mail["content"] == [
-        {"type": "text/plain", "value": "One & two\nthree\n\nfour <five>"},
-        {"type": "text/html", "value": "<p>One &amp; two<br>three</p><p>four &lt;five&gt;</p>"},
-    ]
+    plain, rich = mail["content"]
+    assert (plain["type"], rich["type"]) == ("text/plain", "text/html")
+    assert plain["value"] == (
+        "One & two\nthree\n\nfour <five>\n\nSun Shade\n1 Example Street\n\n"
+        "Don't want these e-mails? Unsubscribe: https://example.com/u/token"
+    )
+    assert "One &amp; two<br>three</p>" in rich["value"]
+    assert 'href="https://example.com/u/token"' in rich["value"]
     assert mail["headers"] == {
         "List-Unsubscribe": "<https://example.com/u/token>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",

@@ -250,6 +250,7 @@ def _messages() -> Row:
         literal_column("'OUTBOUND'", Text).label("direction"), sent.status, sent.body,
         sent.subject, sent.touch_number, sent.due_at, sent.sent_at, sent.delivered_at, sent.decision,
         sent.provider_message_id, sent.error_code, sent.attempt.label("attempts"), sent.segments,
+        sent.template_version,
         sent.created_at.label("at"), (literal_column("'msg_'", Text) + cast(sent.id, Text)).label("node_id"),
         cast(null(), Uuid).label("answers"),
     )  # fmt: skip
@@ -258,6 +259,7 @@ def _messages() -> Row:
         literal_column("'INBOUND'", Text), literal_column("'RECEIVED'", Text), got.body,
         got.subject, cast(null(), SmallInteger), cast(null(), sent.due_at.type), got.at, got.at, cast(null(), Text),
         got.provider_message_id, got.error_code, literal(0, Integer), cast(null(), SmallInteger),
+        cast(null(), Integer),
         got.at, literal_column("'log_'", Text) + cast(got.id, Text), got.message_id,
     )  # fmt: skip
     # Of one type column by column, and without a condition inside: else the indexes' orders cannot be merged.
@@ -404,6 +406,7 @@ MESSAGE = Entity(
         "body": Leaf(_body),
         "subject": Leaf(_subject),
         **columns("delivered_at", "decision", "provider_message_id", "error_code", "attempts", "segments"),
+        **columns("template_version"),
         "lead": One("Lead", lambda message, lead: lead.c.id == message.c.lead_id),
     },
     location="location_id",

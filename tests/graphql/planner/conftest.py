@@ -20,6 +20,7 @@ from lead_orchestrator.leads.models import Consent, Lead, LeadSource, LeadStatus
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import LocationHours, User
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.records import LoginSession
@@ -197,6 +198,7 @@ def _attempt(lead: Lead, message: UUID | None, attempt: int, at: datetime = STAR
     )  # fmt: skip
 
 
+LINKS = LinkSigner(["tests"], "https://app.example.com")
 WORDS: dict[str, list[str]] = {
     "search": ["ada", "ÄNN", "änne", "İ", "i", "ß", "SS", "%", "_", "/", "\\", "  ", "+1 20", "555", "example.com", "Shop"],
     "DateTime": ["2026-03-01T09:30:00.123456Z", "2026-03-01T11:30:00+02:00", "2026-03-01T12:30:00.5-05:00", "2026-03-02T00:00:00Z"],
@@ -295,7 +297,7 @@ async def world(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> Worl
 
     async def wake(_tenant: UUID) -> None: ...
 
-    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, RevocationList()), wake)
+    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, RevocationList()), wake, links=LINKS)
     schema = make_schema(development=False)
     ids = await _ids(tenancy, (ours, theirs))
     one, two = ours.locations[:2]

@@ -18,7 +18,11 @@ from tests.graphql.planner.test_statements import Counting
 from tests.graphql.planner.world import World
 
 _ADMINISTRATORS = "platform administrators ask as another database role, and have no tenant to set in the statement"
-PYTHON_ROOTS = {"tenants": _ADMINISTRATORS, "unroutedWebhooks": _ADMINISTRATORS}
+PYTHON_ROOTS = {
+    "tenants": _ADMINISTRATORS,
+    "unroutedWebhooks": _ADMINISTRATORS,
+    "previewTemplate": "words are rendered, counted and laid out in Python",
+}
 PYTHON_FIELDS = {
     "Tenant.readiness": "what it checks has words for people, which are written in Python",
     "Viewer.expiresAt": "only the token knows",
