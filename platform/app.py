@@ -32,6 +32,7 @@ from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.links import CustomerLinks
+from lead_orchestrator.rest.schedule import ScheduleEndpoint
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access, RevocationWatch
@@ -74,11 +75,12 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         bell = Bell(queue.redis)
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
-        graphql = graphql_services(services, queue, Access(verifier, revocations))
+        access = Access(verifier, revocations)
+        graphql = graphql_services(services, queue, access)
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
-        routes = _routes(services, queue, create_graphql_app(graphql, sockets), verifier)
+        routes = _routes(services, queue, create_graphql_app(graphql, sockets), access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")
         yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})
@@ -131,10 +133,11 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
     )
 
 
-def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenVerifier) -> Sequence[BaseRoute]:
+def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
+    schedule = ScheduleEndpoint(services.tenancy, access, services.messages, services.links, queue.due)
 
     async def ready(_request: Request) -> Response:
         checks = await readiness(services, queue)
@@ -142,7 +145,7 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenV
         return JSONResponse({"ok": ok, "checks": [asdict(check) for check in checks]}, status_code=200 if ok else 503)
 
     async def jwks(_request: Request) -> Response:
-        return JSONResponse(verifier.jwks(), headers={"Cache-Control": "public, max-age=300"})
+        return JSONResponse(access.verifier.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
     return [
         _Whole("/graphql", graphql),
@@ -153,6 +156,7 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, verifier: TokenV
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),
         Route("/u/{token}/choices", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}/choices", links.choose, methods=["POST"]),
+        Route("/api/schedule", schedule.schedule, methods=["POST"]),
         Route("/.well-known/jwks.json", jwks),
         Route("/health", _health),
         Route("/ready", ready),
@@ -264,6 +268,7 @@ _ROUTES = (
     "/graphql",
     "/c",
     "/u",
+    "/api/schedule",
     "/.well-known/jwks.json",
     "/health",
     "/ready",

@@ -19,6 +19,7 @@ from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import page
 from lead_orchestrator.graphql.enums import LeadOrder, LeadSource, LeadStatus, Role
 from lead_orchestrator.graphql.lead_types import Lead, LeadConnection, Message
+from lead_orchestrator.graphql.messaging.simulation import SimulationQueries
 from lead_orchestrator.graphql.messaging.templates import TemplateQueries
 from lead_orchestrator.graphql.operations.queries import NODES as OPERATIONS_NODES
 from lead_orchestrator.graphql.operations.queries import OperationsQueries
@@ -79,7 +80,14 @@ def _search(words: str | None) -> str | None:
 
 @strawberry.type
 class Query(
-    BookingQueries, CatalogQueries, ChatQueries, TemplateQueries, TouchQueries, OperationsQueries, ReportQueries
+    BookingQueries,
+    CatalogQueries,
+    ChatQueries,
+    SimulationQueries,
+    TemplateQueries,
+    TouchQueries,
+    OperationsQueries,
+    ReportQueries,
 ):
     @strawberry.field
     @requires(Role.VISITOR)

@@ -17,7 +17,7 @@ from lead_orchestrator.messaging.gate import Facts
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.models import Location, MessagingConfig
 from lead_orchestrator.tenancy.secrets import SecretBox
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.sessions import ReadSession
 from lead_orchestrator.touches.quiet_hours import QuietHours
 from lead_orchestrator.touches.schedule import Touch
 from lead_orchestrator.touches.service import Schedule, schedules
@@ -45,7 +45,7 @@ class Gathered:
     facts: Mapping[UUID, Facts]
 
 
-async def gather(session: WriteSession, due: Sequence[repository.Due], secrets: SecretBox) -> Gathered | None:
+async def gather(session: ReadSession, due: Sequence[repository.Due], secrets: SecretBox) -> Gathered | None:
     """The facts of messages that this transaction has claimed; None for a tenant that has nothing to send from.
 
     The number of statements does not grow with the batch. They are made after the claim, so that what whoever held a
@@ -127,7 +127,7 @@ def _channels(stored: Channel, kind: MessageKind, planned: Touch | None) -> list
     return [wanted, *(channel for channel in _ALTERNATIVES if channel is not wanted)]
 
 
-async def _refusing(session: WriteSession, leads: Sequence[Lead], secrets: SecretBox) -> dict[UUID, frozenset[Channel]]:
+async def _refusing(session: ReadSession, leads: Sequence[Lead], secrets: SecretBox) -> dict[UUID, frozenset[Channel]]:
     """The channels on which each lead's addresses opted out: the ledger is asked, the lead's own list may be older."""
     hashes = {lead.id: _hashes(lead, secrets) for lead in leads}
     every = [value for mine in hashes.values() for value in mine.values()]

@@ -34,7 +34,8 @@ class Letterhead:
     @classmethod
     def of(cls, lead: Lead, location: Location, links: LinkSigner) -> Letterhead:
         """That of a mail to this lead."""
-        return cls(location.name, location.address or "", links.unsubscribe(lead.tenant_id, lead.id))
+        leave = links.unsubscribe(lead.tenant_id, lead.id)
+        return cls(location.name, location.address or "", leave, f"{leave}/choices")
 
 
 def as_text(text: str, head: Letterhead) -> str:

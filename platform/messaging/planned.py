@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
@@ -36,6 +37,17 @@ class Planned:
     channels: Sequence[Channel] = (Channel.SMS, Channel.EMAIL)
     values: Mapping[str, str] = field(default_factory=dict)
     reference: str | None = None
+
+    def request(self, lead_id: UUID) -> dict[str, object]:
+        """What an idempotency key stands for."""
+        return {
+            "leadId": str(lead_id),
+            "kind": self.kind.value,
+            "variant": self.variant.value,
+            "channels": list(self.channels),
+            "values": dict(self.values),
+            "dueAt": self.due_at.isoformat() if self.due_at else None,
+        }
 
 
 async def plan(session: WriteSession, lead: Lead, planned: Planned, links: LinkSigner) -> ScheduledMessage:

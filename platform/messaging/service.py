@@ -15,9 +15,13 @@ from lead_orchestrator.leads.models import Channel, Lead, MessageKind, MessageSt
 from lead_orchestrator.leads.service import locked
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.ledger import Ledger
+from lead_orchestrator.messaging.planned import Planned, plan
+from lead_orchestrator.messaging.simulate import Foreseen, foresee, simulate
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches.templates import segments
 from lead_orchestrator.touches.wording import LONGEST_BODY, LONGEST_SUBJECT
 
@@ -42,8 +46,10 @@ class Draft:
 class Messages:
     """Every method but `send` takes the lead's lock before the message's, as the dispatcher does: they exclude each other."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, secrets: SecretBox, links: LinkSigner) -> None:
         self._ledger = ledger
+        self._secrets = secrets
+        self._links = links
 
     async def send(self, session: WriteSession, draft: Draft, key: str) -> ScheduledMessage:
         """Write the message down to be sent, once for each `key`; like every message it goes out when the gate lets it.
@@ -60,6 +66,30 @@ class Messages:
         operation = "sendMessage" if draft.due_at is None else "scheduleMessage"
         made = await once(session, operation, key, _request(draft), write)
         return await _seen(session, made.result_id)
+
+    async def send_template(self, session: WriteSession, lead_id: UUID, planned: Planned, key: str) -> ScheduledMessage:
+        """As `send`, in the words of a template.
+
+        Raises:
+            KeyReusedError: the key came with another message before.
+            NotFoundError: the caller sees no such lead.
+        """
+
+        async def write() -> UUID:
+            lead = await locked(session, lead_id)
+            message = await plan(session, lead, planned, self._links)
+            message.decision = await foresee(session, message, lead, self._secrets)
+            _note(session, message, "written")
+            return message.id
+
+        made = await once(session, "sendTemplate", key, planned.request(lead_id), write)
+        return await _seen(session, made.result_id)
+
+    async def simulate(
+        self, session: ReadSession, lead_id: UUID | None, location_id: UUID | None, starting_at: datetime | None
+    ) -> list[Foreseen]:
+        """See `simulate.simulate`."""
+        return await simulate(session, self._secrets, lead_id, location_id, starting_at)
 
     async def cancel(self, session: WriteSession, message_id: UUID) -> ScheduledMessage:
         """Never send a message that waits; the lead's next touch follows one that is cancelled.
@@ -128,6 +158,7 @@ class Messages:
         )
         repository.add(session, message)
         await session.flush()
+        message.decision = await foresee(session, message, lead, self._secrets)
         _note(session, message, "written")
         return message
 

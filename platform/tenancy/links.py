@@ -6,8 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,15 +17,29 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lead_orchestrator.errors import NotFoundError
 
-__all__ = ["LinkSigner", "OpenedLink"]
+__all__ = ["LEAD_TICKET", "LinkSigner", "OpenedLink", "Ticket"]
+
+LEAD_TICKET = "lead"
+"""The purpose of the one-use token that whoever makes a lead is given."""
 
 _IDS, _TAG = 32, 16
+_EXPIRY, _NONCE = 8, 8
 
 
 @dataclass(frozen=True)
 class OpenedLink:
     tenant_id: UUID
     lead_id: UUID
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a ticket names; whoever takes it checks `expires_at` (real time) and that `token` was not used before."""
+
+    tenant_id: UUID
+    lead_id: UUID
+    expires_at: datetime
+    token: str = field(repr=False)
 
 
 class LinkSigner:
@@ -47,6 +63,27 @@ class LinkSigner:
     def token(self, purpose: str, tenant_id: UUID, lead_id: UUID) -> str:
         body = tenant_id.bytes + lead_id.bytes
         return _encode(body + _tag(self._keys[0], purpose, body))
+
+    def ticket(self, purpose: str, tenant_id: UUID, lead_id: UUID, expires_at: datetime) -> str:
+        """A token for one use until `expires_at`, another one each time; it is no link's token."""
+        expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY, "big")
+        body = tenant_id.bytes + lead_id.bytes + expiry + secrets.token_bytes(_NONCE)
+        return _encode(body + _tag(self._keys[0], f"ticket {purpose}", body))
+
+    def open_ticket(self, purpose: str, token: str) -> Ticket:
+        """What the ticket names.
+
+        Raises:
+            NotFoundError: it is not one of ours, or is for another purpose.
+        """
+        raw = _decode(token)
+        length = _IDS + _EXPIRY + _NONCE
+        body, tag = raw[:length], raw[length:]
+        matches = [hmac.compare_digest(_tag(key, f"ticket {purpose}", body), tag) for key in self._keys]
+        if len(raw) != length + _TAG or not any(matches):
+            raise NotFoundError("this token is not valid: use the one you were given")
+        expires_at = datetime.fromtimestamp(int.from_bytes(body[_IDS : _IDS + _EXPIRY], "big"), UTC)
+        return Ticket(UUID(bytes=body[:16]), UUID(bytes=body[16:_IDS]), expires_at, _encode(raw))
 
     def open(self, purpose: str, token: str) -> OpenedLink:
         """What the token names.

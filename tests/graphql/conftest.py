@@ -74,6 +74,7 @@ async def open_api(
     async def wake_event(tenant_id: UUID, event_id: UUID) -> None:
         events.append((tenant_id, event_id))
 
+    links = LinkSigner(["tests"], "https://app.example.com")
     services = GraphQLServices(
         tenancy,
         Leads(secret_box),
@@ -84,8 +85,8 @@ async def open_api(
         reader=reader,
         budgets=budgets,
         any_document=any_document,
-        messages=Messages(Ledger(Leads(secret_box), DispatchPolicy())),
-        links=LinkSigner(["tests"], "https://app.example.com"),
+        messages=Messages(Ledger(Leads(secret_box), DispatchPolicy()), secret_box, links),
+        links=links,
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
         yield Api(http, issuer, woken, events)

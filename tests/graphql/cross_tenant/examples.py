@@ -63,10 +63,15 @@ def in_days(number: int) -> Made:
 
 @dataclass(frozen=True)
 class Example:
-    """`open_to_all` says why a stranger may have an effect on the franchise by it; then only what comes back is watched."""
+    """`open_to_all` says why a stranger may have an effect on the franchise by it; then only what comes back is watched.
+
+    `wordless` says why an answer has nothing of the franchise's in it that could be told from others'; then one without an
+    error is enough of a proof that it works.
+    """
 
     arguments: Mapping[str, Any]
     open_to_all: str | None = None
+    wordless: str | None = None
 
 
 TOUCHES = [{"number": n, "day": day, "channel": "SMS", "body": f"Hello {n}"} for n, day in enumerate(DEFAULT_DAYS, 1)]
@@ -101,6 +106,9 @@ EXAMPLES: Mapping[str, Example] = {
     "nodes": Example({"ids": [Id(Kind.LEAD), Id(Kind.LOCATION), Id(Kind.APPOINTMENT)]}),
     "optOutLead": Example({"leadId": Id(Kind.LEAD, "opted_out = '{}' AND phone IS NOT NULL")}),
     "pauseTouches": Example({"leadId": Id(Kind.LEAD, "NOT touches_paused")}),
+    "previewTemplate": Example(
+        {"input": {"channel": "SMS", "body": "{first_name} {shop_name}: {chat_link}", "leadId": Id(Kind.LEAD)}}
+    ),
     "removeClosure": Example({"id": Id(Kind.CLOSURE)}),
     "replayUnroutedWebhook": Example({"id": Id(Kind.UNROUTED_WEBHOOK)}),
     "replayWebhookEvent": Example({"id": Id(Kind.WEBHOOK_EVENT, "status = 'FAILED'")}),
@@ -110,7 +118,13 @@ EXAMPLES: Mapping[str, Example] = {
     "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
+    "setMessageTemplate": Example(
+        {"input": {"locationId": Id(Kind.LOCATION), "kind": "REMINDER", "channel": "SMS", "body": "At {shop_name}"}}
+    ),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
+    "simulateTouches": Example(
+        {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
+    ),
     "updateLead": Example({"input": {"id": Id(Kind.LEAD), "firstName": "Grace"}}),
     "upsertService": Example(
         {"input": {"id": Id(Kind.SERVICE, "location_id IS NOT NULL"), "name": "Door Edge Film", "durationMinutes": 45}}

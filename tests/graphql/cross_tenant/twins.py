@@ -41,7 +41,8 @@ async def _refusal(arena: Arena, operation: Operation, document: Document) -> st
         for role, token in (await arena.rightful()).items():
             answer = await ask(api, token, document.text, variables)
             answers.append(f"{role.value}: {json.dumps(answer)}")
-            if not _errors(answer) and (canaries.found(answer) or await watch.read() != before):
+            works = operation.example.wordless or canaries.found(answer) or await watch.read() != before
+            if works and not _errors(answer):
                 break
         else:
             asked = f"{document.text}\n{json.dumps(variables)}"
