@@ -127,7 +127,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         recorder=recorder,
         dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
-        messages=Messages(ledger, secrets, links),
+        messages=Messages(ledger, secrets, links, Conversations()),
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations()), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),

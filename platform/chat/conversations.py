@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from lead_orchestrator.chat import repository
@@ -36,19 +37,33 @@ class Conversations:
             )
             repository.add(session, chat)
             await session.flush()
-        chat.version += 1
         chat.unread += 1
-        chat.last_message_at = now
-        message = ChatMessage(
-            tenant_id=lead.tenant_id,
-            location_id=chat.location_id,
-            session_id=chat.id,
-            version=chat.version,
-            role=ChatRole.USER,
-            text=text,
-            client_id=client_id,
-            created_at=now,
-        )
-        repository.add(session, message)
-        await session.flush()
+        await _add(session, chat, ChatRole.USER, text, client_id, now)
         return chat.id
+
+    async def say(self, session: WriteSession, lead: Lead, channel: Channel, text: str, client_id: str) -> bool:
+        """Add what staff writes to the locked lead to its open conversation on `channel`; False where there is none."""
+        chat = await repository.open_session_of(session, lead.id, channel)
+        if chat is None:
+            return False
+        await _add(session, chat, ChatRole.STAFF, text, client_id, await app_now(session))
+        return True
+
+
+async def _add(
+    session: WriteSession, chat: ChatSession, role: ChatRole, text: str, client_id: str, now: datetime
+) -> None:
+    chat.version += 1
+    chat.last_message_at = now
+    message = ChatMessage(
+        tenant_id=chat.tenant_id,
+        location_id=chat.location_id,
+        session_id=chat.id,
+        version=chat.version,
+        role=role,
+        text=text,
+        client_id=client_id,
+        created_at=now,
+    )
+    repository.add(session, message)
+    await session.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from lead_orchestrator.clock import app_now
@@ -25,7 +26,7 @@ from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches.templates import segments
 from lead_orchestrator.touches.wording import LONGEST_BODY, LONGEST_SUBJECT
 
-__all__ = ["Draft", "Messages"]
+__all__ = ["Conversation", "Draft", "Messages"]
 
 LONGEST_WAIT = timedelta(days=366)
 _SHOWN = 60
@@ -43,13 +44,22 @@ class Draft:
     due_at: datetime | None = None
 
 
+class Conversation(Protocol):
+    """What a lead and the shop say to each other on a channel."""
+
+    async def say(self, session: WriteSession, lead: Lead, channel: Channel, text: str, client_id: str) -> bool:
+        """Add what staff writes to the lead's open conversation; False where there is none."""
+        ...
+
+
 class Messages:
     """Every method but `send` takes the lead's lock before the message's, as the dispatcher does: they exclude each other."""
 
-    def __init__(self, ledger: Ledger, secrets: SecretBox, links: LinkSigner) -> None:
+    def __init__(self, ledger: Ledger, secrets: SecretBox, links: LinkSigner, conversation: Conversation) -> None:
         self._ledger = ledger
         self._secrets = secrets
         self._links = links
+        self._conversation = conversation
 
     async def send(self, session: WriteSession, draft: Draft, key: str) -> ScheduledMessage:
         """Write the message down to be sent, once for each `key`; like every message it goes out when the gate lets it.
@@ -158,6 +168,10 @@ class Messages:
         )
         repository.add(session, message)
         await session.flush()
+        named = encode(Kind.MESSAGE, message.id)
+        at_once = draft.due_at is None
+        if at_once and await self._conversation.say(session, lead, draft.channel, draft.body, named):
+            message.kind = MessageKind.REPLY  # an answer goes at any hour to somebody who has just written
         message.decision = await foresee(session, message, lead, self._secrets)
         _note(session, message, "written")
         return message

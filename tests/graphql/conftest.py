@@ -13,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import database_url
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets
@@ -85,7 +86,7 @@ async def open_api(
         reader=reader,
         budgets=budgets,
         any_document=any_document,
-        messages=Messages(Ledger(Leads(secret_box), DispatchPolicy()), secret_box, links),
+        messages=Messages(Ledger(Leads(secret_box), DispatchPolicy()), secret_box, links, Conversations()),
         links=links,
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, ScheduledMessage
@@ -77,6 +78,28 @@ async def test_a_mail_without_a_subject_names_the_shop(stack: Stack) -> None:
     await dispatch(stack)
 
     assert stack.mails(lead.email) == ["A message from Sun Shade Tint Los Angeles"]
+
+
+async def test_what_staff_writes_is_said_in_the_open_conversation_of_its_channel(stack: Stack) -> None:
+    lead = await quiet_lead(stack)
+    await change(stack, lead.id, lambda session, held: Conversations().hear(session, held, Channel.SMS, "When?", "SM1"))
+
+    reply = await send(stack, lead, "At ten")
+    await send(stack, lead, "By mail", channel=Channel.EMAIL)
+    async with stack.services.tenancy.read(stack.scope) as session:
+        later = await app_now(session) + timedelta(hours=1)
+    await send(stack, lead, "Later", due_at=later)
+    await send(stack, lead, "At ten")  # the key of the first
+
+    said = await stack.rows("SELECT role, text, client_id FROM chat_messages ORDER BY version")
+    assert [(row["role"], row["text"]) for row in said] == [("USER", "When?"), ("STAFF", "At ten")]
+    assert said[1]["client_id"] == f"msg_{reply}"
+    rows = await stack.rows("SELECT kind, body FROM scheduled_messages WHERE kind <> 'TOUCH' ORDER BY id")
+    assert [(row["kind"], row["body"]) for row in rows] == [
+        ("REPLY", "At ten"),
+        ("AD_HOC", "By mail"),
+        ("AD_HOC", "Later"),
+    ]
 
 
 async def test_one_key_is_one_message(stack: Stack) -> None:
