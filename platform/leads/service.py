@@ -130,9 +130,7 @@ class Leads:
             if enrolled:
                 _enrol_again(lead, now)
         await session.flush()
-        lead.opted_out = sorted(
-            await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
-        )
+        lead.opted_out = await self._refusing(session, lead)
         self._consent(session, lead, enquiry.consents, now)
         _became(session, lead, "lead.created" if created else "lead.asked_again", {"source": enquiry.source})
         if enrolled:
@@ -161,9 +159,7 @@ class Leads:
             raise BadInputError("a lead needs a phone number or a mail address: give one of them", field=("phone",))
         for name in changed:
             setattr(lead, name, changes[name])
-        lead.opted_out = sorted(
-            await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
-        )
+        lead.opted_out = await self._refusing(session, lead)
         session.audit("lead.corrected", target=f"lead_{lead.id}", detail={"fields": sorted(changed)})
         _became(session, lead, "lead.updated", {"fields": sorted(changed)})
         if not reachable(lead):
@@ -205,6 +201,7 @@ class Leads:
         now = await app_now(session)
         hashes = self._hashes(session, lead, wanted)
         await repository.add_opt_outs(session, hashes, reason, now)
+        await repository.add_opt_outs(session, self._by_user_id(session, lead, wanted), reason, now)
         for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
             mine = self._hashes(session, other, wanted)
             hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
@@ -224,9 +221,13 @@ class Leads:
         The lead is locked with `locked_person`. What opted out on other channels stays so; `consents` go into the ledger.
         """
         hashes = self._hashes(session, lead, channels)
-        if not await repository.opted_out_channels(session, hashes):
+        by_user_id = self._by_user_id(session, lead, channels)
+        if not {*await repository.opted_out_channels(session, hashes)} | {
+            *await repository.opted_out_channels(session, by_user_id)
+        }:
             return False
         await repository.remove_opt_outs(session, hashes)
+        await repository.remove_opt_outs(session, by_user_id)
         self._consent(session, lead, consents, await app_now(session))
         for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
             await self._opted_in(session, other, hashes, reason)
@@ -288,6 +289,21 @@ class Leads:
             created_at=now,
         )
         repository.add(session, first)
+
+    async def _refusing(self, session: WriteSession, lead: Lead) -> list[str]:
+        """The channels on which the person must not be written to, by the ledger."""
+        found = await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
+        if await repository.opted_out_channels(session, self._by_user_id(session, lead, _ALL_CHANNELS)):
+            found |= {Channel.SMS, Channel.WHATSAPP}  # opted out before we knew the number
+        return sorted(found)
+
+    def _by_user_id(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
+        """WhatsApp's own id of somebody whose number we know too: an opt-out may have come by either."""
+        address = lead.whatsapp_user_id
+        if not address or not lead.phone or Channel.WHATSAPP not in channels:
+            return {}
+        kind = address_kind(Channel.WHATSAPP, address)
+        return {Channel.WHATSAPP: self._hasher.address_hash(session.scope.tenant_id, kind, address)}
 
     def _hashes(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
         return {

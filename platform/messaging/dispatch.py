@@ -25,7 +25,7 @@ from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
-from lead_orchestrator.touches.service import values, wording
+from lead_orchestrator.touches.service import values, with_footer, wording
 from lead_orchestrator.touches.templates import segments
 
 __all__ = ["Dispatched", "Dispatcher"]
@@ -185,13 +185,15 @@ class Dispatcher:
     def _words(
         self, message: ScheduledMessage, lead: Lead, gathered: Gathered, channel: Channel
     ) -> tuple[str | None, str]:
-        if message.kind != MessageKind.TOUCH:
-            return message.subject, message.body or ""
         location = gathered.locations[lead.location_id]
+        filled = values(lead, location, self._links)
+        if message.kind != MessageKind.TOUCH:
+            text = message.body or ""
+            return message.subject, with_footer(text, filled) if channel is Channel.EMAIL else text
         touch = gathered.schedules[lead.location_id].get(message.touch_number or 1)
         if touch is None:
             raise BadInputError(f"the schedule has no touch {message.touch_number} any more")
-        return wording(touch, channel, values(lead, location, self._links))
+        return wording(touch, channel, filled)
 
     async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:
         letter = intent.letter

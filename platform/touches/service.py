@@ -16,7 +16,7 @@ from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES, Touch, next_due
 from lead_orchestrator.touches.templates import clean, render
 
-__all__ = ["LAST_TOUCH", "Schedule", "next_touch", "schedules", "touch_of", "values", "wording"]
+__all__ = ["LAST_TOUCH", "Schedule", "next_touch", "schedules", "touch_of", "values", "with_footer", "wording"]
 
 LAST_TOUCH = len(DEFAULT_TOUCHES)
 
@@ -67,11 +67,17 @@ def wording(touch: Touch, channel: Channel, filled: Mapping[str, str]) -> tuple[
         BadInputError: the template names a variable that does not exist.
     """
     if channel is touch.channel:
-        return (render(touch.subject, filled) if touch.subject else None), render(touch.body, filled)
+        subject, text = (render(touch.subject, filled) if touch.subject else None), render(touch.body, filled)
+        return subject, with_footer(text, filled) if channel is Channel.EMAIL else text
     if channel is Channel.EMAIL:
-        return f"Your quote from {filled['shop_name']}", render(touch.body, filled) + render(_FOOTER, filled)
+        return f"Your quote from {filled['shop_name']}", with_footer(render(touch.body, filled), filled)
     part = f" for your {filled['vehicle']}" if filled["vehicle"] else ""
     return None, render(_SHORT, {**filled, "vehicle_part": part})
+
+
+def with_footer(text: str, filled: Mapping[str, str]) -> str:
+    """A mail's text with who sent it and how to end the mails, unless it says how (CAN-SPAM: 15 U.S.C. 7704(a)(5))."""
+    return text if filled["unsubscribe_link"] in text else text + render(_FOOTER, filled)
 
 
 def next_touch(

@@ -317,6 +317,22 @@ async def test_case_is_no_difference_between_mail_addresses_and_a_dot_or_a_tag_i
     assert (there.status == "OPTED_OUT") == same
 
 
+async def test_an_opt_out_by_whatsapp_id_holds_when_the_number_becomes_known(desk: Desk) -> None:
+    user, phone, address = f"US.{secrets.token_hex(6)}", phone_number(), mail()
+    lead = (await desk.ask(whatsapp_user_id=user, email=address)).lead
+    await desk.do("opt_out", lead, [Channel.SMS, Channel.WHATSAPP], "STOP")
+
+    again = (await desk.ask(phone=phone, email=address)).lead
+
+    assert (again.id, again.phone) == (lead.id, phone)
+    assert (await desk.row(lead))["opted_out"] == ["SMS", "WHATSAPP"]
+
+    assert await desk.do("opt_in", again, [Channel.SMS, Channel.WHATSAPP], "START")
+    assert (await desk.row(lead))["opted_out"] == []
+    await desk.ask(phone=phone, email=address)
+    assert (await desk.row(lead))["opted_out"] == []
+
+
 async def test_opting_in_brings_back_the_channel_asked_for_and_no_other(desk: Desk) -> None:
     phone = phone_number()
     lead = (await desk.ask(phone=phone, email=mail())).lead

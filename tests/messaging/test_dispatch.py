@@ -133,6 +133,20 @@ async def test_a_lead_without_a_number_is_mailed_with_text_html_and_one_click_un
     assert "instead of SMS: the lead has no address for it" in first["decision"]
 
 
+async def test_every_mail_says_who_sent_it_and_how_to_end_the_mails_once(stack: Stack) -> None:
+    lead = await make_lead(stack, phone=None)
+    link = stack.services.links.unsubscribe(lead.tenant_id, lead.id)
+    for body in ("Your car is ready.", f"Your car is ready. No more of these: {link}"):
+        await made_message(stack, lead, body, channel=Channel.EMAIL, subject="Ready")
+        await dispatch(stack)
+        await dispatch(stack)
+
+    mails = [message.body for message in stack.world.messages if message.subject == "Ready"]
+
+    assert [mail.count(link) for mail in mails] == [1, 1]
+    assert "Your car is ready.\n\nSun Shade Tint Los Angeles\n1 Example Street" in mails[0]
+
+
 async def test_a_touch_without_consent_is_skipped_and_the_next_one_planned(stack: Stack) -> None:
     lead = await make_lead(stack, consents=())
     await dispatch(stack)
