@@ -15,6 +15,7 @@ from lead_orchestrator.clock import real_now
 from lead_orchestrator.jobs import repository
 from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.jobs.queue import Queue
+from lead_orchestrator.leads.ingestion import repository as inbox
 from lead_orchestrator.leads.ingestion.service import Processed
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.inbound.service import Applied
@@ -118,10 +119,11 @@ async def poll_tenant(context: Context, tenant_id: str) -> None:
 
 
 async def prune(context: Context, tenant_id: str) -> None:
-    """Forget executions of more than two weeks ago."""
+    """Forget executions, and messages that could not be applied, of more than two weeks ago."""
     tenant = UUID(tenant_id)
     async with context["services"].tenancy.write(Scope.service(tenant, "prune")) as session:
         await repository.prune(session, KEPT)
+        await inbox.forget_payloads(session, KEPT)
 
 
 class JobFailedError(Exception):

@@ -23,6 +23,7 @@ __all__ = [
     "due_events",
     "finish",
     "finish_poll",
+    "forget_payloads",
     "holds",
     "known_orders",
     "location_by_shopmonkey_id",
@@ -125,6 +126,22 @@ async def put_off(session: WriteSession, event: ClaimedEvent, error: str, delay:
         values |= {"next_attempt_at": func.now() + delay}
     statement = update(WebhookEvent).where(*_claimed(session, event)).values(**values)
     await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def forget_payloads(session: WriteSession, older_than: timedelta) -> int:
+    """Clear what people wrote out of events that came more than `older_than` ago and were never applied."""
+    statement = (
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.tenant_id == session.scope.tenant_id,
+            WebhookEvent.status == EventStatus.FAILED,
+            WebhookEvent.received_at < func.now() - older_than,
+            WebhookEvent.payload.is_not(None),
+        )
+        .values(payload=None)
+        .returning(WebhookEvent.id)
+    )
+    return len(list(await session.scalars(statement.execution_options(synchronize_session=False))))
 
 
 async def lock_event(session: WriteSession, event_id: UUID) -> WebhookEvent | None:

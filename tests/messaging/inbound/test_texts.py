@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
+from lead_orchestrator.leads.ingestion import repository as inbox
 from lead_orchestrator.leads.models import LeadStatus
 from lead_orchestrator.services import open_services
 from tests.factories import phone_number
@@ -208,3 +210,20 @@ async def test_a_reply_typed_on_the_customers_phone_arrives_through_the_sandbox(
     await line.process()
 
     assert (await lead_row(line.stack, lead.id))["status"] == "ENGAGED"
+
+
+async def test_what_could_never_be_applied_is_forgotten_after_two_weeks(line: Line) -> None:
+    for body in ("Old", "New", "Waiting"):
+        await line.text(phone_number(), body)
+    old, new, _ = [event["id"] for event in await line.events()]
+    async with line.stack.services.tenancy.write(line.stack.scope) as session:
+        failed = text(
+            "UPDATE webhook_events SET status = 'FAILED', received_at = now() - cast(:age AS interval) WHERE id = :id"
+        )
+        await session.execute(failed, {"id": old, "age": timedelta(days=15)})
+        await session.execute(failed, {"id": new, "age": timedelta(days=13)})
+
+        forgotten = await inbox.forget_payloads(session, timedelta(days=14))
+
+    assert forgotten == 1
+    assert {event["id"] for event in await line.events() if event["payload"] is None} == {old}
