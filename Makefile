@@ -9,7 +9,7 @@ export PYTHON
 
 CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright' 'lead-orchestrator audit isolation --fresh'
 
-.PHONY: help venv demo test check fmt migrate bench schema lock clean
+.PHONY: help venv demo test check fmt migrate bench chaos schema lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ migrate: venv ## bring the database up to date (ARGS=--bootstrap creates the rol
 
 bench: venv ## run every benchmark and print tables
 	@exec $(BIN)/lead-orchestrator bench all $(ARGS)
+
+chaos: venv ## kill workers, crash Postgres, lose replies, and count (ARGS=--quick)
+	@exec $(BIN)/lead-orchestrator chaos all $(ARGS)
 
 schema: venv ## write schema.graphql from the code
 	@$(BIN)/python -m tools.lints --write-schema

@@ -32,6 +32,7 @@ from lead_orchestrator.bench import fanout as bench_fanout
 from lead_orchestrator.bench import graphql as bench_graphql
 from lead_orchestrator.bench import report as bench_report
 from lead_orchestrator.bench import webhook as bench_webhook
+from lead_orchestrator.chaos import dispatch as chaos_dispatch
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.errors import AppError, BadInputError, ConfigurationError, NotFoundError
@@ -94,6 +95,14 @@ class BenchName(StrEnum):
     GRAPHQL = "graphql"
     REPORT = "report"
     WEBHOOK = "webhook"
+
+
+CHAOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {"dispatch": chaos_dispatch.run}
+
+
+class ChaosName(StrEnum):
+    ALL = "all"
+    DISPATCH = "dispatch"
 
 
 MINIMUM_TTL, MAXIMUM_TTL = timedelta(minutes=1), timedelta(hours=24)
@@ -428,14 +437,33 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure in a throw-away database; the last line with --json is one JSON object a benchmark."""
-    settings = load_settings()
+    _run_each(BENCHES, name.value, quick=quick, as_json=as_json)
+
+
+@app.command()
+def chaos(
+    name: Annotated[ChaosName, typer.Argument(help="What to break.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A short run.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Break things in a throw-away installation and count what was lost; exit 1 if anything was, or was said twice."""
+    results = _run_each(CHAOS, name.value, quick=quick, as_json=as_json)
+    raise SystemExit(any(result["lost"] or result["duplicates"] or result["unresolved"] for result in results))
+
+
+def _run_each(
+    runs: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]], name: str, *, quick: bool, as_json: bool
+) -> list[dict[str, object]]:
+    settings, results = load_settings(), []
     configure_logging("ERROR")
-    for bench_name in BENCHES if name is BenchName.ALL else [name.value]:
-        result = asyncio.run(BENCHES[bench_name](settings, quick=quick))
+    for each in runs if name == "all" else [name]:
+        result = asyncio.run(runs[each](settings, quick=quick))
+        results.append(result)
         if as_json:
             print(json.dumps(result), flush=True)  # noqa: T201 - what was asked for
         else:
-            _figures(bench_name, result)
+            _figures(each, result)
+    return results
 
 
 def _figures(name: str, result: dict[str, object]) -> None:
@@ -444,7 +472,7 @@ def _figures(name: str, result: dict[str, object]) -> None:
         if isinstance(value, dict):
             for inner, figure in value.items():
                 table.add_row(f"{key}.{inner}", str(figure))
-        elif key != "bench":
+        elif key not in {"bench", "chaos"}:
             table.add_row(key, str(value))
     out.print(table)
 

@@ -44,11 +44,11 @@ _ROLES = {
 
 @asynccontextmanager
 async def local_services(
-    settings: Settings, *, folder: Path = LOCAL, ephemeral: bool = False
+    settings: Settings, *, folder: Path = LOCAL, ephemeral: bool = False, durable: bool | None = None
 ) -> AsyncIterator[Settings]:
     """The settings with everything that was missing: an embedded Postgres and Valkey, migrated, and keys.
 
-    What is set is used as it is. In production nothing is made.
+    What is set is used as it is. In production nothing is made. Unless told, what is ephemeral is not durable either.
 
     Raises:
         ConfigurationError: some of the database addresses are set and others are not.
@@ -64,7 +64,7 @@ async def local_services(
             raise ConfigurationError(f"{', '.join(missing)} must be set as well: either all of them are or none is")
         yield settings
         return
-    with start_embedded(folder, ephemeral=ephemeral, durable=not ephemeral) as embedded:
+    with start_embedded(folder, ephemeral=ephemeral, durable=not ephemeral if durable is None else durable) as embedded:
         local = _with_embedded(settings, folder, embedded.admin_url, embedded.redis_url)
         if embedded.owned:
             await bootstrap(embedded.admin_url, database_urls(local))

@@ -105,7 +105,11 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         _callbacks(settings),
     )
     leads = Leads(secrets)
-    policy = DispatchPolicy(lease=settings.send_lease_seconds, settle=settings.unknown_settle_seconds)
+    policy = DispatchPolicy(
+        lease=settings.send_lease_seconds,
+        settle=settings.unknown_settle_seconds,
+        events=settings.unknown_events_seconds,
+    )
     ledger = Ledger(leads, policy)
     recorder = Recorder(tenancy, ledger, policy)
 

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     unknown_settle_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60, description="How long after an attempt a provider that has no trace of it is believed."
     )
+    unknown_events_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        3600, description="How long a provider that cannot be asked has to tell by its events; then staff decides."
+    )
+    sends_per_second: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        500, description="Messages of one franchise that all workers together hand over in a second."
+    )
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10
     api_requests_per_minute: Annotated[int, Field(ge=1)] = Field(
         6_000, description="GraphQL requests of one franchise's staff."

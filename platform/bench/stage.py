@@ -41,12 +41,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(settings: Settings, *, product_url: str | None = None) -> AsyncIterator[Stage]:
-    """Everything of its own: what DATABASE_URL names is never filled with a benchmark's rows."""
+async def open_stage(
+    settings: Settings, *, product_url: str | None = None, durable: bool = False
+) -> AsyncIterator[Stage]:
+    """Everything of its own: what DATABASE_URL names is never filled with a benchmark's rows.
+
+    `durable`: a Postgres that keeps its promises when it crashes, as production's does.
+    """
     bare = settings.model_copy(update=NOTHING_GIVEN)
     with tempfile.TemporaryDirectory(prefix="lead-bench-") as folder:
         async with (
-            local_services(bare, folder=Path(folder), ephemeral=True) as made,
+            local_services(bare, folder=Path(folder), ephemeral=True, durable=durable) as made,
             SandboxServer(demo_world(product_url=product_url, seed=1)) as sandbox,
         ):
             local = made.model_copy(

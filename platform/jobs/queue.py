@@ -47,17 +47,17 @@ class Queue:
         """A customer's message, or news of one of ours, was stored."""
         await self._ring("process_inbound", str(tenant_id), str(event_id))
 
-    async def due(self, tenant_id: UUID) -> None:
-        """A message of this tenant fell due."""
-        await self._ring("dispatch_tenant", str(tenant_id))
+    async def due(self, tenant_id: UUID, *, after: float = 0.0) -> None:
+        """A message of this tenant fell due, or may be sent in `after` seconds."""
+        await self._ring("dispatch_tenant", str(tenant_id), after=after)
 
     async def ring(self, job: str, *arguments: str) -> None:
         """Enqueue `job`, without a fixed id: a wake-up that is already under way must not swallow this one."""
         await self._ring(job, *arguments)
 
-    async def _ring(self, job: str, *arguments: str) -> None:
+    async def _ring(self, job: str, *arguments: str, after: float = 0.0) -> None:
         try:
-            await self.redis.enqueue_job(job, *arguments)
+            await self.redis.enqueue_job(job, *arguments, _defer_by=after or None)
         except (RedisError, OSError) as error:
             _log.warning("wake_up_lost", job=job, reason=type(error).__name__)
 

@@ -78,14 +78,14 @@ async def sweep_events(context: Context, tenant_id: str) -> None:
 
 
 async def dispatch_tenant(context: Context, tenant_id: str) -> None:
-    """Send one batch; a tenant with more goes to the end of the queue, behind the others."""
+    """Send one batch; a tenant with more goes to the end of the queue, behind the others, while its calls are under way."""
     services, tenant = context["services"], UUID(tenant_id)
 
     async def work() -> int | None:
-        sent = await services.dispatcher.dispatch(tenant)
+        sent = await services.dispatcher.dispatch(tenant, more=lambda: context["queue"].due(tenant))
         metrics.count_outcomes(sent.outcomes)
-        if sent.full:
-            await context["queue"].due(tenant)
+        if sent.wait:
+            await context["queue"].due(tenant, after=sent.wait)
         return sent.claimed or None
 
     await _run(context, "dispatch_tenant", tenant, work)

@@ -11,6 +11,7 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from lead_orchestrator.graphql.events.wake import Bell
+from lead_orchestrator.jobs.budget import TokenBucket
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
 from lead_orchestrator.jobs.work import JOBS
@@ -50,6 +51,7 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         bell = Bell(context["redis"])
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
+        services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()
         _log.info("worker_started", jobs=settings.worker_jobs)

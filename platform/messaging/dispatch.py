@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from lead_orchestrator.clock import real_now
@@ -21,6 +22,7 @@ from lead_orchestrator.messaging.facts import Gathered, gather
 from lead_orchestrator.messaging.gate import Defer, Send, Suppress, decide
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome, Result
 from lead_orchestrator.messaging.mail import Letterhead
+from lead_orchestrator.messaging.places import Held, Places
 from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -28,18 +30,35 @@ from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 from lead_orchestrator.touches.service import values, with_footer, wording
 from lead_orchestrator.touches.templates import segments
 
-__all__ = ["Dispatched", "Dispatcher"]
+__all__ = ["Budget", "Dispatched", "Dispatcher", "Grant"]
 
 _log = get_logger(__name__)
 
 
 @dataclass
 class Dispatched:
-    """How one batch went: messages by what became of them; `full` when more may be due."""
+    """How one batch went: messages by what became of them; `full` when more may be due, `wait` until the budget has more."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     claimed: int = 0
     full: bool = False
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Grant:
+    """How many calls may be made now and, if none, in how many seconds one may."""
+
+    count: int
+    wait: float
+
+
+class Budget(Protocol):
+    """How fast one tenant's messages may be handed over, by all processes together."""
+
+    async def take(self, tenant_id: UUID, wanted: int) -> Grant: ...
+
+    async def give_back(self, tenant_id: UUID, count: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class _Intent:
 
 
 class Dispatcher:
-    """Sends one tenant's due messages. Any number of dispatchers may run at once."""
+    """Sends one tenant's due messages. Any number of dispatchers may run at once; `budget`, if somebody sets it, holds for all."""
 
     def __init__(
         self,
@@ -72,21 +91,62 @@ class Dispatcher:
         self._secrets = secrets
         self._links = links
         self._policy = policy
+        self._places = Places(policy.share)
+        self.budget: Budget | None = None
 
-    async def dispatch(self, tenant_id: UUID, lead_id: UUID | None = None) -> Dispatched:
-        """Send one batch of what is due, of one lead only if told; a batch is as large as calls run at once."""
+    async def dispatch(
+        self, tenant_id: UUID, lead_id: UUID | None = None, *, more: Callable[[], Awaitable[None]] | None = None
+    ) -> Dispatched:
+        """Send one batch of what is due, of one lead only and at once if told.
+
+        A batch is as large as calls run at once. `more` is called as soon as it is claimed if more may be due, so that
+        batches overlap; when the tenant has as many calls under way as it may, the first who comes waits for its turn
+        and the next ones leave it to that one.
+        """
+        if lead_id is not None:
+            return await self._batch(tenant_id, lead_id, self._policy.batch)
+        async with self._places.held(tenant_id, self._policy.batch) as held:
+            return Dispatched() if held is None else await self._granted(tenant_id, held, more)
+
+    async def _granted(self, tenant_id: UUID, held: Held, more: Callable[[], Awaitable[None]] | None) -> Dispatched:
+        """A batch of as many as the budget has."""
+        if self.budget is None:
+            return await self._batch(tenant_id, None, self._policy.batch, held, more)
+        grant = await self.budget.take(tenant_id, self._policy.batch)
+        if not grant.count:
+            return Dispatched(wait=grant.wait)
+        return await self._batch(tenant_id, None, grant.count, held, more)
+
+    async def _batch(
+        self,
+        tenant_id: UUID,
+        lead_id: UUID | None,
+        most: int,
+        held: Held | None = None,
+        more: Callable[[], Awaitable[None]] | None = None,
+    ) -> Dispatched:
         scope = Scope.service(tenant_id, "dispatch")
         result = Dispatched()
         claimed_at = time.monotonic()
         async with self._tenancy.write(scope) as session:
-            due = await repository.claim_due(session, self._policy.batch, lead_id)
+            due = await repository.claim_due(session, most, lead_id)
             result.claimed = len(due)
             account, intents = await self._decide(session, due, result) if due else (None, [])
-        result.full = len(due) == self._policy.batch and bool(intents or result.outcomes)
+        result.full = len(due) == most and bool(intents or result.outcomes)
+        if held is not None:
+            await self._need(tenant_id, held, len(intents), most)
+        if result.full and more is not None:
+            await more()
         if account is not None:
-            statuses = await asyncio.gather(*(self._send(scope, account, intent, claimed_at) for intent in intents))
-            result.outcomes.update(status for status in statuses if status)
+            sending = (self._send(scope, account, intent, claimed_at, held) for intent in intents)
+            result.outcomes.update(status for status in await asyncio.gather(*sending) if status)
         return result
+
+    async def _need(self, tenant_id: UUID, held: Held, count: int, granted: int) -> None:
+        """Give back the places and the budget that the batch does not take."""
+        held.keep(count)
+        if self.budget is not None and count < granted:
+            await self.budget.give_back(tenant_id, granted - count)
 
     async def _decide(
         self, session: WriteSession, due: Sequence[repository.Due], result: Dispatched
@@ -195,9 +255,13 @@ class Dispatcher:
             raise BadInputError(f"the schedule has no touch {message.touch_number} any more")
         return wording(touch, channel, filled)
 
-    async def _send(self, scope: Scope, account: Account, intent: _Intent, claimed_at: float) -> str | None:
+    async def _send(
+        self, scope: Scope, account: Account, intent: _Intent, claimed_at: float, held: Held | None
+    ) -> str | None:
         letter = intent.letter
         outcome = await self._call(account, letter, claimed_at)
+        if held is not None:
+            held.give_back()
         status = await self._recorder.record(scope, Result(intent.lead_id, letter.message_id, letter.attempt, outcome))
         if status == MessageStatus.SENT and letter.channel in account.refused:
             await self._accept(scope, letter.channel)

@@ -38,7 +38,7 @@ class DispatchPolicy:
 
     lease: float = 30.0
     batch: int = 10
-    share: int = 40
+    share: int = 30
     gathering: float = 0.02
     first_check: float = 2.0
     settle: float = 60.0

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+import asyncpg
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from lead_orchestrator.leads.models import MessageStatus
 from lead_orchestrator.log import get_logger
@@ -19,6 +20,7 @@ __all__ = ["Recorder"]
 _log = get_logger(__name__)
 
 _PAUSES = (0.2, 1.0)  # seconds
+_AWAY = (SQLAlchemyError, asyncpg.PostgresError, OSError)  # the driver's own where it cannot connect
 _MOST = 50
 
 
@@ -68,14 +70,17 @@ class Recorder:
         await asyncio.sleep(self._policy.gathering)
         if self._groups.get(scope.tenant_id) is group:
             del self._groups[scope.tenant_id]
-        group.written.set_result(await self._together(scope, group.results))
+        try:
+            group.written.set_result(await self._together(scope, group.results))
+        finally:
+            group.written.cancel()  # of no effect, unless this very task was cancelled
 
     async def _together(self, scope: Scope, results: Sequence[Result]) -> dict[UUID, MessageStatus]:
         """Those that could be written; none of them if anything went wrong."""
         try:
             async with self._tenancy.write(scope) as session:
                 return await self._ledger.record_together(session, results)
-        except (SQLAlchemyError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, only the result that caused it must suffer
             _log.warning("group_failed", results=len(results), reason=type(error).__name__)
             return {}
 
@@ -86,7 +91,7 @@ class Recorder:
                 return await self._once(scope, result)
             except IntegrityError:
                 raise
-            except (DBAPIError, OSError) as error:
+            except _AWAY as error:
                 _log.warning("record_failed", message_id=str(result.message_id), reason=type(error).__name__)
                 await asyncio.sleep(pause)
         return await self._once(scope, result)

@@ -50,6 +50,7 @@ __all__ = [
     "close_attempts",
     "config",
     "count_due",
+    "count_unsettled",
     "expire_leases",
     "lock_message",
     "lock_sending",
@@ -163,6 +164,16 @@ async def count_due(session: ReadSession) -> int:
         ScheduledMessage.tenant_id == session.scope.tenant_id,
         ScheduledMessage.status == MessageStatus.SCHEDULED,
         ScheduledMessage.due_at <= _APP_NOW,
+    )
+    return int(await session.scalar(statement) or 0)
+
+
+async def count_unsettled(session: ReadSession) -> int:
+    """How many messages of the tenant are due, being sent or unknown."""
+    due = (ScheduledMessage.status == MessageStatus.SCHEDULED) & (ScheduledMessage.due_at <= _APP_NOW)
+    statement = select(func.count()).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        or_(due, ScheduledMessage.status.in_([MessageStatus.SENDING, MessageStatus.UNKNOWN])),
     )
     return int(await session.scalar(statement) or 0)
 

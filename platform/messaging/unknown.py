@@ -28,6 +28,7 @@ _log = get_logger(__name__)
 
 _SKEW = timedelta(minutes=2)  # by how much the provider's clock may be behind ours
 _BATCH = 20
+_ROUNDS = 5  # of one job, which must not outlast its time-out
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,16 @@ class Resolver:
 
     async def resolve(self, tenant_id: UUID) -> int:
         """Ask about the messages whose check is due; returns how many were settled."""
+        settled = 0
+        for _ in range(_ROUNDS):
+            asked, found = await self._round(tenant_id)
+            settled += found
+            if asked < _BATCH:
+                break
+        return settled
+
+    async def _round(self, tenant_id: UUID) -> tuple[int, int]:
+        """How many were asked about, all at once, and how many of them were settled."""
         scope = Scope.service(tenant_id, "resolver")
         async with self._tenancy.write(scope) as session:
             await repository.expire_leases(session)
@@ -69,9 +80,10 @@ class Resolver:
             ]
             config = await repository.config(session) if messages else None
         if config is None:
-            return 0
+            return 0, 0
         account = Account.of(config, self._secrets)
-        return sum(await asyncio.gather(*(self._settle(scope, account, question) for question in questions)))
+        settled = sum(await asyncio.gather(*(self._settle(scope, account, question) for question in questions)))
+        return len(questions), settled
 
     async def _settle(self, scope: Scope, account: Account, question: _Question) -> bool:
         message, attempt = question.message, question.attempt

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Integer, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["Lookups", "Revocation", "Route"]
@@ -52,9 +52,16 @@ class Lookups:
     async def tenants(self) -> Sequence[UUID]:
         return await self._ids("lookup_tenants()")
 
-    async def due_messages(self) -> Sequence[UUID]:
-        """Active tenants with a message that is due on the product's clock."""
-        return await self._ids("lookup_due_messages()")
+    async def due_messages(self, after: UUID | None = None, most: int = 1_000) -> Sequence[UUID]:
+        """The first active tenants, in the order of their ids, with a message that is due on the product's clock.
+
+        What it costs depends on how many are asked for, not on how many messages wait.
+        """
+        statement = text("SELECT * FROM lookup_due_messages(:after, :most)").bindparams(
+            bindparam("after", type_=Uuid()), bindparam("most", type_=Integer())
+        )
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(statement, {"after": after, "most": most}))
 
     async def open_messages(self) -> Sequence[UUID]:
         """Tenants with a message whose lease ran out: its sender died, or nobody knows whether it went out."""

@@ -197,7 +197,7 @@ DEFINER_FUNCTIONS = frozenset(
     {
         "lookup_due_events()",
         "lookup_due_lag()",
-        "lookup_due_messages()",
+        "lookup_due_messages(uuid, integer)",
         "lookup_due_polls()",
         "lookup_heads(uuid[])",
         "lookup_leads(uuid, text, text)",

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
 from lead_orchestrator.jobs.queue import Queue, deserialize, open_queue, serialize
-from lead_orchestrator.jobs.ticks import TICK_KEY, Tick, Ticker, ticks
+from lead_orchestrator.jobs.ticks import TICK_KEY, Tick, Ticker, Walk, ticks
 from lead_orchestrator.jobs.work import Context, dispatch_tenant, prune, resolve_unknown, sweep_events
 from lead_orchestrator.settings import load_settings
 from tests.database import Cluster, TestDatabase
@@ -152,3 +153,30 @@ async def test_executions_are_forgotten_after_two_weeks(stack: Stack, queue: Que
     await prune(context(stack, queue), str(stack.tenant_id))
 
     assert await executions(stack) == []
+
+
+async def test_a_walk_goes_on_after_the_last_tenant_served_and_comes_round(stack: Stack, queue: Queue) -> None:
+    every = [UUID(int=number) for number in range(1, 6)]
+
+    async def page(after: UUID | None, most: int) -> list[UUID]:
+        return [tenant for tenant in every if after is None or tenant > after][:most]
+
+    tick = Tick("walk", 0.02, "dispatch_tenant", Walk(page, most=2))
+    served = []
+    for _ in range(4):
+        await Ticker(queue, stack.services).tick(tick)  # each time another worker's
+        served.append([int(UUID(arguments[0])) for _, *arguments in await rung(queue)])
+        await queue.redis.delete("arq:queue", "lead:tick:walk")
+
+    assert [sorted(tenants) for tenants in served] == [[1, 2], [3, 4], [1, 5], [2, 3]]
+
+
+async def test_a_walk_waits_until_those_it_rang_are_served(stack: Stack, queue: Queue) -> None:
+    await make_lead(stack)
+    for number in range(3):
+        await queue.redis.zadd("arq:queue", {f"other{number}": number})
+    tick = Tick("walk", 0.02, "dispatch_tenant", Walk(stack.services.lookups.due_messages, most=2))
+
+    assert await Ticker(queue, stack.services).tick(tick) == 0
+    await queue.redis.delete("arq:queue", "lead:tick:walk")
+    assert await Ticker(queue, stack.services).tick(tick) == 1

@@ -13,6 +13,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from lead_orchestrator.chaos.nursery import nursery
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.leads.ingestion import repository as inbox
 from lead_orchestrator.leads.ingestion.models import EventSource
@@ -20,7 +21,7 @@ from lead_orchestrator.sandbox.seed import CLEAR_VIEW
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.sessions import Scope
 from tests.database import Cluster, TestDatabase
-from tests.jobs.processes import installed_worker, nursery
+from tests.jobs.processes import installed_worker
 from tests.jobs.relay import Relay
 from tests.messaging.leads import make_lead, touches, until
 from tests.stack import Stack, franchise_file, open_stack

@@ -15,6 +15,7 @@ from lead_orchestrator.db import database_url
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus
 from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.factories import phone_number
 from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
@@ -128,7 +129,7 @@ async def test_a_lead_without_a_number_is_mailed_with_text_html_and_one_click_un
     assert mail.headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert f"Unsubscribe: {link}" in mail.body
     [first, _] = await touches(stack, lead.id)
-    assert mail.custom_args == {"message_id": str(first["id"]), "attempt": "1"}
+    assert mail.custom_args == {"message": reference(first["id"], 1)}
     assert (first["channel"], first["provider_message_id"], first["segments"]) == ("EMAIL", mail.id, None)
     assert "instead of SMS: the lead has no address for it" in first["decision"]
 
@@ -551,6 +552,44 @@ async def test_any_number_of_dispatchers_send_each_message_once(stack: Stack) ->
         pass
 
     assert sorted(message.to for message in stack.world.messages) == sorted(str(lead.phone) for lead in leads)
+
+
+async def test_the_next_batch_is_rung_for_while_the_calls_of_this_one_are_under_way(stack: Stack) -> None:
+    for _ in range(15):
+        await make_lead(stack)
+    await stack.fault("twilio", "delay", seconds=0.6, count=10)
+    rung = asyncio.Event()
+
+    async def more() -> None:
+        rung.set()
+
+    first = asyncio.create_task(stack.services.dispatcher.dispatch(stack.tenant_id, more=more))
+    await asyncio.wait_for(rung.wait(), 10)
+    assert not first.done()
+    second = await stack.services.dispatcher.dispatch(stack.tenant_id, more=more)
+
+    assert (dict(second.outcomes), second.full) == ({"SENT": 5}, False)
+    assert (await first).outcomes == {"SENT": 10}
+
+
+async def test_a_fresh_quote_is_answered_at_once_beside_a_backlog(stack: Stack) -> None:
+    for _ in range(40):
+        await make_lead(stack)
+    await stack.fault("twilio", "delay", seconds=1.5, count=30)
+    backlog = [asyncio.create_task(dispatch(stack)) for _ in range(4)]
+    await until(lambda: under_way(stack, 30))
+    fresh = await make_lead(stack)
+
+    sent = await stack.services.dispatcher.dispatch(stack.tenant_id, fresh.id)
+
+    assert sent.outcomes == {"SENT": 1}
+    assert len(stack.texts()) == 1
+    await asyncio.gather(*backlog)
+    assert len(stack.texts()) == 41
+
+
+async def under_way(stack: Stack, count: int) -> bool:
+    return len(await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'SENDING'")) == count
 
 
 async def test_resuming_goes_on_where_the_touches_were_paused(stack: Stack) -> None:

@@ -95,6 +95,18 @@ async def test_a_due_message_names_its_tenant(
     assert list(await lookups.due_messages()).count(tenant.id) == 1
 
 
+async def test_due_tenants_are_named_page_by_page(lookups: Lookups, tenancy: Tenancy, secret_box: SecretBox) -> None:
+    tenants = [await make_tenant(tenancy, secret_box) for _ in range(3)]
+    for made in tenants:
+        await _message(tenancy, secret_box, made)
+    first, second, third = sorted(made.id for made in tenants)
+
+    assert await lookups.due_messages(first, 1) == [second]
+    assert list(await lookups.due_messages(first, 2)) == [second, third]
+    assert first in await lookups.due_messages(None, 1_000)
+    assert list(await lookups.due_messages(third, 1_000)).count(third) == 0
+
+
 async def test_a_message_of_the_future_is_not_due(
     lookups: Lookups, tenancy: Tenancy, secret_box: SecretBox, tenant: MadeTenant
 ) -> None:

@@ -17,6 +17,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from lead_orchestrator.chaos.nursery import environment
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.leads.models import Lead, LeadSource
 from lead_orchestrator.leads.service import Enquiry
@@ -25,7 +26,6 @@ from tests.database import Cluster, TestDatabase
 from tests.factories import phone_number
 from tests.graphql.subscriptions.client import connected
 from tests.graphql.subscriptions.javascript import javascript_peer
-from tests.jobs.processes import environment
 from tests.serving import bearer
 from tests.stack import Stack, open_stack
 

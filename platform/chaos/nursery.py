@@ -1,0 +1,127 @@
+"""Workers as processes of their own that can be killed at any moment and started within milliseconds.
+
+Run as a program it imports everything once and forks a worker for each line it reads: kills hit work, not imports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from lead_orchestrator.errors import AppError
+from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.log import configure_logging
+from lead_orchestrator.settings import Settings, load_settings
+
+__all__ = ["Nursery", "environment", "nursery"]
+
+_READY = b"ready\n"
+
+
+def environment(settings: Settings, **changes: str) -> dict[str, str]:
+    """The settings as a process gets them, without this process's own."""
+    known = {name.upper(): value for name in Settings.model_fields if (value := getattr(settings, name)) is not None}
+    plain = {
+        name: value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+        for name, value in known.items()
+    }
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+    return {**kept, **plain, **changes}
+
+
+class Nursery:
+    """Starts workers one by one; `kill` is kill -9."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def start(self) -> int:
+        """The process id of a new worker."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the nursery was started without pipes")
+        self._process.stdin.write(b"\n")
+        await self._process.stdin.drain()
+        return int(await self._process.stdout.readline())
+
+    def kill(self, worker: int) -> None:
+        os.kill(worker, signal.SIGKILL)
+
+    def cpu_seconds(self, worker: int) -> float:
+        """What the worker has used of the processors, user and system, as Linux counts it."""
+        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@asynccontextmanager
+async def nursery(settings: Settings, log: Path, **changes: str) -> AsyncIterator[Nursery]:
+    """Workers with these settings; whatever still runs at the end is killed.
+
+    Raises:
+        AppError: they cannot be started; `log` says why.
+    """
+    environ: Mapping[str, str] = environment(settings, **changes)
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", __name__, stdin=PIPE, stdout=PIPE, stderr=output, env=environ
+        )
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the nursery was started without pipes")
+    try:
+        if await process.stdout.readline() != _READY:
+            raise AppError(f"no worker can be started: {_last_words(log)}")
+        yield Nursery(process)
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+def _last_words(log: Path) -> str:
+    return log.read_text()[-2000:].strip()
+
+
+async def _work(settings: Settings) -> None:
+    worker = create_worker(settings)
+    try:
+        await worker.async_run()
+    except asyncio.CancelledError:
+        pass  # a signal: arq ends its jobs and cancels itself
+    finally:
+        await worker.close()
+
+
+def _worker(settings: Settings) -> None:
+    os.close(sys.stdin.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    configure_logging(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings))
+
+
+def _serve() -> None:
+    settings, children = load_settings(), set[int]()
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.flush()
+    while os.read(sys.stdin.fileno(), 1):  # one by one: a child must not inherit what was read ahead
+        child = os.fork()
+        if not child:
+            _worker(settings)
+            os._exit(0)
+        children.add(child)
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        children -= {known for known in children if os.waitpid(known, os.WNOHANG)[0]}
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    _serve()
