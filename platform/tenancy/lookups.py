@@ -71,6 +71,10 @@ class Lookups:
         """Tenants with a stored webhook event that waits to be processed."""
         return await self._ids("lookup_due_events()")
 
+    async def due_outbox(self) -> Sequence[UUID]:
+        """Active tenants with an appointment of which another system has to be told."""
+        return await self._ids("lookup_due_outbox()")
+
     async def due_polls(self) -> Sequence[UUID]:
         """Active tenants whose ShopMonkey account is to be polled, the longest waiting first."""
         return await self._ids("lookup_due_polls()")

@@ -179,6 +179,7 @@ TABLES: dict[str, TablePolicy] = {
     "bays": TablePolicy("location", platform=("SELECT", "INSERT")),
     "appointments": TablePolicy("location"),
     "appointment_services": TablePolicy("location"),
+    "outbox": TablePolicy("location", lookup=("SELECT (tenant_id, status, next_attempt_at)",)),
     "chat_sessions": TablePolicy(
         "location",
         visitor=("SELECT (tenant_id, id, location_id, channel, state, version, created_at, last_message_at)",),
@@ -198,6 +199,7 @@ DEFINER_FUNCTIONS = frozenset(
         "lookup_due_events()",
         "lookup_due_lag()",
         "lookup_due_messages(uuid, integer)",
+        "lookup_due_outbox()",
         "lookup_due_polls()",
         "lookup_heads(uuid[])",
         "lookup_leads(uuid, text, text)",
