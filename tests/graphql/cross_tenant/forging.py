@@ -163,8 +163,9 @@ class _Values:
             return made
         if isinstance(given, list) and isinstance(kind, GraphQLList):
             return [self.like(value, kind.of_type) for value in given] + self._more(given)
-        meant = kind_of(given) if isinstance(given, str) else None
-        return self.identity(meant, given) if meant else given
+        if isinstance(given, str) and (meant := kind_of(given)):
+            return self.identity(meant, given)
+        return given
 
     def value(self, name: str, kind: Any) -> Any:
         if isinstance(kind, GraphQLNonNull):
