@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, literal_column, select
 
 from lead_orchestrator.graphql import cursors
-from lead_orchestrator.graphql.lead_types import MESSAGE_ORDER
-from lead_orchestrator.graphql.operations.messages import MESSAGE_KINDS, MessageFilter
 from lead_orchestrator.graphql.operations.people import USER_ORDER
 from lead_orchestrator.graphql.operations.queries import checked_job
 from lead_orchestrator.graphql.operations.types import EVENT_ORDER, JOB_ORDER
 from lead_orchestrator.graphql.planner.declare import (
     Arguments,
-    Bind,
     Connection,
     Entity,
     Inside,
@@ -31,7 +28,6 @@ from lead_orchestrator.graphql.planner.expressions import (
     columns,
     encoded_cursor,
     identity,
-    moment,
     page_values,
     table,
     typed_id,
@@ -46,27 +42,6 @@ from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
-Shape = tuple[bool, tuple[str, ...]]
-"""Whether the page follows another one, and the filters that are given."""
-
-Term = Callable[[Row, Bind], ColumnElement[bool]]
-
-
-def _read(
-    order: str,
-    kinds: tuple[Kind, ...],
-    given: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    *,
-    moments: bool = True,
-) -> Callable[[Mapping[str, Any]], Arguments]:
-    def read(arguments: Mapping[str, Any]) -> Arguments:
-        page = cursors.page(arguments.get("first"), arguments.get("after"), order, kinds, moments=moments)
-        filters = {name: value for name, value in given(arguments).items() if value is not None}
-        return Arguments((page.after is not None, tuple(filters)), {**page_values(page), **filters})
-
-    return read
-
-
 _EVENTS = latest_first(
     EVENT_ORDER,
     "received_at",
@@ -80,33 +55,6 @@ _JOBS = latest_first(
     Kind.JOB_EXECUTION,
     {"job": lambda row, bind: row.c.job == bind("job")},
     lambda arguments: SimpleNamespace(job=checked_job(arguments.get("job"))),
-)
-
-_MESSAGE_TERMS: dict[str, Term] = {
-    "status": lambda row, bind: row.c.status == func.any(bind("status")),
-    "kind": lambda row, bind: row.c.kind == func.any(bind("kind")),
-    "channel": lambda row, bind: row.c.channel == func.any(bind("channel")),
-    "lead_id": lambda row, bind: row.c.lead_id == bind("lead_id"),
-    "location_ids": lambda row, bind: row.c.location_id == func.any(bind("location_ids")),
-    "begins": lambda row, bind: row.c.at >= bind("begins"),
-    "ends": lambda row, bind: row.c.at < bind("ends"),
-}
-
-
-def _message_filter(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    given: Mapping[str, Any] = arguments.get("filter") or {}
-    names = {"lead_id": "leadId", "location_ids": "locationIds", "begins": "from", "ends": "to"}
-    query = MessageFilter(**{name: given.get(names.get(name, name)) for name in _MESSAGE_TERMS}).query()
-    return {name: getattr(query, name) for name in _MESSAGE_TERMS}
-
-
-_MESSAGES = Paging(
-    read=_read(MESSAGE_ORDER, MESSAGE_KINDS, _message_filter),
-    order=lambda row, _shape: (row.c.at.desc(), row.c.id.desc()),
-    cursor=lambda row, _shape: encoded_cursor(MESSAGE_ORDER, moment(row.c.at), row.c.node_id),
-    after=lambda row, shape, bind: beyond(row.c.at, row.c.id, bind, descending=True) if shape[0] else None,
-    starts_after=lambda shape: bool(shape[0]),
-    terms=lambda row, shape, bind: [_MESSAGE_TERMS[name](row, bind) for name in shape[1]],
 )
 
 
@@ -126,18 +74,23 @@ _AUDIT = Paging(
 )
 
 
-def _email_order(row: Row, _shape: Shape) -> Sequence[Any]:
+def _read_users(arguments: Mapping[str, Any]) -> Arguments:
+    page = cursors.page(arguments.get("first"), arguments.get("after"), USER_ORDER, (Kind.USER,), moments=False)
+    return Arguments(page.after is not None, page_values(page))
+
+
+def _email_order(row: Row, _follows: bool) -> Sequence[Any]:
     return row.c.email, row.c.id
 
 
 _USERS = Paging(
-    read=_read(USER_ORDER, (Kind.USER,), lambda _arguments: {}, moments=False),
+    read=_read_users,
     order=_email_order,
     cursor=lambda row, _shape: encoded_cursor(
         USER_ORDER, cast(func.to_json(row.c.email), Text), typed_id(Kind.USER, row)
     ),
-    after=lambda row, shape, bind: beyond(row.c.email, row.c.id, bind, descending=False) if shape[0] else None,
-    starts_after=lambda shape: bool(shape[0]),
+    after=lambda row, shape, bind: beyond(row.c.email, row.c.id, bind, descending=False) if shape else None,
+    starts_after=bool,
 )
 
 _NODE = frozenset({"Node"})
@@ -221,7 +174,6 @@ TARGETS = {
 ENTITIES = {entity.name: entity for entity in (WEBHOOK_EVENT, JOB_EXECUTION, AUDIT_ENTRY)}
 
 ROOTS: dict[str, Root] = {
-    "messages": Root(Role.AGENT, connection=Connection("Message", _MESSAGES), read=_MESSAGES.read),
     "webhookEvents": Root(Role.MANAGER, connection=Connection("WebhookEvent", _EVENTS), read=_EVENTS.read),
     "jobExecutions": Root(Role.MANAGER, connection=Connection("JobExecution", _JOBS), read=_JOBS.read),
     "auditLog": Root(Role.OWNER, connection=Connection("AuditEntry", _AUDIT), read=_AUDIT.read),

@@ -9,27 +9,22 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    SmallInteger,
     Text,
-    Uuid,
     and_,
     any_,
     case,
     cast,
     exists,
     func,
-    literal,
     literal_column,
     null,
     or_,
     select,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql import cursors
-from lead_orchestrator.graphql.lead_types import MESSAGE_ORDER
 from lead_orchestrator.graphql.planner.declare import (
     Arguments,
     Bind,
@@ -57,12 +52,12 @@ from lead_orchestrator.graphql.planner.expressions import (
     typed_id,
     wall,
 )
+from lead_orchestrator.graphql.planner.message_types import MESSAGES
 from lead_orchestrator.graphql.queries import LeadFilter
 from lead_orchestrator.graphql.repository import LEAD_ORDERS, is_indexable, looked_up, phone_digits
 from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, MOST_LOCATIONS
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, ScheduledMessage
-from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.models import Location, LocationHours, Tenant, User
 from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.touches.models import TouchTemplate
@@ -204,21 +199,6 @@ LOCATIONS = Paging(
 )
 
 
-def _read_messages(arguments: Mapping[str, Any]) -> Arguments:
-    kinds = (Kind.MESSAGE, Kind.MESSAGE_LOG)
-    page = cursors.page(arguments.get("first"), arguments.get("after"), MESSAGE_ORDER, kinds)
-    return Arguments(page.after is not None, page_values(page))
-
-
-MESSAGES = Paging(
-    read=_read_messages,
-    order=lambda row, _shape: (row.c.at.desc(), row.c.id.desc()),
-    cursor=lambda row, _shape: encoded_cursor(MESSAGE_ORDER, moment(row.c.at), row.c.node_id),
-    after=lambda row, shape, bind: beyond(row.c.at, row.c.id, bind, descending=True) if shape else None,
-    starts_after=bool,
-)
-
-
 def _read_events(arguments: Mapping[str, Any]) -> Arguments:
     first = cursors.checked_first(arguments.get("first"))
     before = cursors.position_of(arguments.get("after"))
@@ -240,48 +220,6 @@ EVENTS = Paging(
 
 
 # Rows
-
-
-def _messages() -> Row:
-    """What was or is to be sent, and what came in, as one table."""
-    sent, got = table(ScheduledMessage).c, table(MessageLog).c
-    out = select(
-        sent.tenant_id, sent.id, sent.location_id, sent.lead_id, sent.kind, sent.channel,
-        literal_column("'OUTBOUND'", Text).label("direction"), sent.status, sent.body,
-        sent.subject, sent.touch_number, sent.due_at, sent.sent_at, sent.delivered_at, sent.decision,
-        sent.provider_message_id, sent.error_code, sent.attempt.label("attempts"), sent.segments,
-        sent.template_version,
-        sent.created_at.label("at"), (literal_column("'msg_'", Text) + cast(sent.id, Text)).label("node_id"),
-        cast(null(), Uuid).label("answers"),
-    )  # fmt: skip
-    came = select(
-        got.tenant_id, got.id, got.location_id, got.lead_id, literal_column("'INBOUND'", Text), got.channel,
-        literal_column("'INBOUND'", Text), literal_column("'RECEIVED'", Text), got.body,
-        got.subject, cast(null(), SmallInteger), cast(null(), sent.due_at.type), got.at, got.at, cast(null(), Text),
-        got.provider_message_id, got.error_code, literal(0, Integer), cast(null(), SmallInteger),
-        cast(null(), Integer),
-        got.at, literal_column("'log_'", Text) + cast(got.id, Text), got.message_id,
-    )  # fmt: skip
-    # Of one type column by column, and without a condition inside: else the indexes' orders cannot be merged.
-    both = union_all(out, came).subquery()
-    return select(both).where(both.c.answers.is_(None)).subquery()
-
-
-def _attempted(row: Row, name: str) -> Any:
-    """What the last attempt at a message said."""
-    log = table(MessageLog).alias()
-    said = select(log.c[name]).where(log.c.tenant_id == row.c.tenant_id, log.c.message_id == row.c.id)
-    last = said.order_by(log.c.attempt.desc()).limit(literal_column("1")).correlate(row).scalar_subquery()
-    return case((row.c.attempts > literal_column("0"), last))
-
-
-def _body(row: Row) -> Any:
-    return func.coalesce(row.c.body, _attempted(row, "body"), literal_column("''"))
-
-
-def _subject(row: Row) -> Any:
-    worded = or_(row.c.subject.is_not(None), row.c.body.is_not(None))
-    return case((worded, row.c.subject), else_=_attempted(row, "subject"))
 
 
 def _touch_day(row: Row) -> Any:
@@ -397,22 +335,6 @@ PLANNED_TOUCH = Entity(
 
 CONSENT = Entity("Consent", lambda: table(Consent), columns("channel", "granted", "source", "wording", "at"))
 
-MESSAGE = Entity(
-    "Message",
-    _messages,
-    {
-        "id": column("node_id"),
-        **columns("kind", "channel", "direction", "status", "touch_number", "due_at", "sent_at"),
-        "body": Leaf(_body),
-        "subject": Leaf(_subject),
-        **columns("delivered_at", "decision", "provider_message_id", "error_code", "attempts", "segments"),
-        **columns("template_version"),
-        "lead": One("Lead", lambda message, lead: lead.c.id == message.c.lead_id),
-    },
-    location="location_id",
-    interfaces=_NODE,
-)
-
 USER = Entity(
     "User",
     lambda: table(User),
@@ -460,8 +382,7 @@ TENANT = Entity(
 )
 
 ENTITIES: dict[str, Entity] = {
-    entity.name: entity
-    for entity in (LOCATION, OPENING_HOURS, LEAD, PLANNED_TOUCH, CONSENT, MESSAGE, USER, LEAD_EVENT, TENANT)
+    entity.name: entity for entity in (LOCATION, OPENING_HOURS, LEAD, PLANNED_TOUCH, CONSENT, USER, LEAD_EVENT, TENANT)
 }
 
 # Roots
@@ -480,17 +401,11 @@ def _read_location(arguments: Mapping[str, Any]) -> Arguments:
     return Arguments("slug", {"slug": slug})
 
 
-def _directed(direction: str) -> Any:
-    return lambda message: message.c.direction == literal_column(f"'{direction}'")
-
-
 TARGETS: dict[str, Target] = {
     Kind.LEAD.value: Target("Lead"),
     Kind.LOCATION.value: Target("Location"),
     Kind.TENANT.value: Target("Tenant"),
     Kind.USER.value: Target("User"),
-    Kind.MESSAGE.value: Target("Message", _directed("OUTBOUND")),
-    Kind.MESSAGE_LOG.value: Target("Message", _directed("INBOUND")),
 }
 
 ROOTS: dict[str, Root] = {
