@@ -24,7 +24,7 @@ from lead_orchestrator.leads.models import (
     Standing,
 )
 from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
-from lead_orchestrator.tenancy.sessions import Recorder, WriteSession
+from lead_orchestrator.tenancy.sessions import Recording, WriteSession
 from lead_orchestrator.tenancy.writer import DirectSession
 
 __all__ = [
@@ -431,12 +431,12 @@ async def set_status_directly(session: DirectSession, lead_id: UUID, status: Lea
         await repository.cancel_touches_directly(session, lead_id, _ended_by(BY_STAFF, status))
 
 
-def _note_choice(session: Recorder, lead: Lead | Standing, status: LeadStatus) -> None:
+def _note_choice(session: Recording, lead: Lead | Standing, status: LeadStatus) -> None:
     detail = {"from": lead.status, "to": status.value}
     session.audit("lead.set_status", target=f"lead_{lead.id}", detail=detail)
 
 
-def _stand(session: Recorder, lead: Lead | Standing, status: LeadStatus) -> None:
+def _stand(session: Recording, lead: Lead | Standing, status: LeadStatus) -> None:
     before, lead.status = lead.status, status
     _note_milestones(lead, status)
     _became(session, lead, "lead.status", {"from": before, "to": status.value})
@@ -454,5 +454,5 @@ def _note_milestones(lead: Lead | Standing, status: LeadStatus) -> None:
         lead.booked_after = lead.last_touch
 
 
-def _became(session: Recorder, lead: Lead | Standing, kind: str, detail: Mapping[str, object] | None) -> None:
+def _became(session: Recording, lead: Lead | Standing, kind: str, detail: Mapping[str, object] | None) -> None:
     session.record(kind, location_id=lead.location_id, lead_id=lead.id, detail=detail)

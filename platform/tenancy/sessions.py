@@ -21,7 +21,7 @@ from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["PlatformSession", "ReadSession", "Recorder", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = ["PlatformSession", "ReadSession", "Recording", "Scope", "ScopeError", "Tenancy", "WriteSession"]
 
 
 class ScopeError(RuntimeError):
@@ -144,7 +144,7 @@ class _Buffer:
         return {"events": json.dumps(events), "audits": json.dumps(self.audits)}
 
 
-class Recorder:
+class Recording:
     """What a transaction tells of itself: its events and audit lines, which are written as its last statement."""
 
     scope: Scope
@@ -170,7 +170,7 @@ class Recorder:
         self._buffer.audits.append(line)
 
 
-class WriteSession(Recorder, ReadSession):
+class WriteSession(Recording, ReadSession):
     """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
 
     async def begin_scope(self, scope: Scope) -> None:

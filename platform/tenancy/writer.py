@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from lead_orchestrator.errors import AppError
 from lead_orchestrator.tenancy.connections import Connection, Connections
-from lead_orchestrator.tenancy.sessions import APPEND, Recorder, Scope, ScopeError, Tenancy
+from lead_orchestrator.tenancy.sessions import APPEND, Recording, Scope, ScopeError, Tenancy
 from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["DirectSession", "Prepared", "Writer"]
@@ -41,7 +41,7 @@ class Prepared:
 _APPEND = Prepared(APPEND)
 
 
-class DirectSession(Recorder):
+class DirectSession(Recording):
     """A transaction on a bare connection; `tenant_id` is given to every statement."""
 
     def __init__(self, connection: Connection, scope: Scope) -> None:

@@ -12,13 +12,16 @@ import graphql
 import pytest_asyncio
 from sqlalchemy import insert, select, text
 
+from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.graphql.context import GraphQLServices
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.leads.models import Consent, Lead, LeadSource, LeadStatus, ScheduledMessage
 from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import LocationHours, User
@@ -297,7 +300,10 @@ async def world(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> Worl
 
     async def wake(_tenant: UUID) -> None: ...
 
-    services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, RevocationList()), wake, links=LINKS)
+    leads = Leads(secret_box)
+    messages = Messages(Ledger(leads, DispatchPolicy()), secret_box, LINKS, Conversations())
+    access = Access(verifier, RevocationList())
+    services = GraphQLServices(tenancy, leads, access, wake, links=LINKS, messages=messages)
     schema = make_schema(development=False)
     ids = await _ids(tenancy, (ours, theirs))
     one, two = ours.locations[:2]
