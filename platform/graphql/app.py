@@ -185,7 +185,7 @@ class _App(GraphQL[Context, None]):
             if any(map(is_unexpected, result.errors or ())):
                 await context.finish(commit=False)
                 return _undone(result) if context.wrote else result
-            await context.finish(commit=context.wrote)
+            await context.finish(commit=context.changed)
         except HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - a commit that failed, say; masked like any other

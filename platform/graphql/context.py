@@ -123,6 +123,11 @@ class Context:
     def wrote(self) -> bool:
         return isinstance(self._session, WriteSession)
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to commit, or to tell others of: an administrator's work has sessions of its own."""
+        return self.wrote or self._due or bool(self._events)
+
     def something_is_due(self) -> None:
         """Wake the sender once this operation has committed."""
         self._due = True
