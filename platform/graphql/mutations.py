@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import strawberry
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
@@ -77,7 +78,9 @@ class UpdateLeadInput:
 
 
 @strawberry.type
-class Mutation(CatalogMutations, MessagingMutations, TemplateMutations, TouchMutations, OperationsMutations):
+class Mutation(
+    CapacityMutations, CatalogMutations, MessagingMutations, TemplateMutations, TouchMutations, OperationsMutations
+):
     @strawberry.mutation
     @requires(Role.AGENT)
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

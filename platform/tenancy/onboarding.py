@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy import repository
+from lead_orchestrator.tenancy.hours import ends_after_it_begins, first_overlap
 from lead_orchestrator.tenancy.secrets import SecretBox, new_token, token_hash
 from lead_orchestrator.tenancy.sessions import PlatformSession, Tenancy
 
@@ -43,7 +44,7 @@ class _Part(BaseModel):
 
 
 class Hours(_Part):
-    """One stretch of opening hours; day 0 is Sunday."""
+    """One stretch of opening hours; day 0 is Sunday, and midnight as its end is the end of its day."""
 
     day_of_week: int = Field(ge=0, le=6)
     opens_at: time
@@ -51,7 +52,7 @@ class Hours(_Part):
 
     @model_validator(mode="after")
     def _closes_after_it_opens(self) -> Self:
-        if self.closes_at <= self.opens_at:
+        if not ends_after_it_begins(self):
             raise ValueError(f"closes at {self.closes_at:%H:%M}, which is not after {self.opens_at:%H:%M}")
         return self
 
@@ -68,11 +69,10 @@ class NewLocation(_Part):
 
     @model_validator(mode="after")
     def _hours_do_not_overlap(self) -> Self:
-        for one in self.hours:
-            for other in self.hours:
-                same_day = one is not other and one.day_of_week == other.day_of_week
-                if same_day and one.opens_at <= other.opens_at < one.closes_at:
-                    raise ValueError(f"the hours of day {one.day_of_week} overlap at {other.opens_at:%H:%M}")
+        overlapping = first_overlap(self.hours)
+        if overlapping is not None:
+            one = self.hours[overlapping]
+            raise ValueError(f"the hours of day {one.day_of_week} overlap at {one.opens_at:%H:%M}")
         return self
 
 

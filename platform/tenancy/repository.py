@@ -29,6 +29,7 @@ __all__ = [
     "location_by_slug",
     "location_route",
     "locations_by_id",
+    "lock_location",
     "lock_onboarding",
     "made_with_key",
     "mark_replayed",
@@ -59,6 +60,13 @@ async def tenant(session: ReadSession) -> Tenant:
 async def location(session: ReadSession, location_id: UUID) -> Location | None:
     statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id == location_id)
     return await session.scalar(statement)
+
+
+async def lock_location(session: WriteSession, location_id: UUID) -> Location | None:
+    """As `location`, locked: two changes of one take turns."""
+    statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id == location_id)
+    locked = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return await session.scalar(locked)
 
 
 async def first_location(session: ReadSession) -> Location | None:
@@ -125,7 +133,7 @@ async def upsert_location(session: PlatformSession, tenant_id: UUID, slug: str, 
 
 
 async def replace_hours(
-    session: PlatformSession, tenant_id: UUID, location_id: UUID, hours: Sequence[Mapping[str, object]]
+    session: PlatformSession | WriteSession, tenant_id: UUID, location_id: UUID, hours: Sequence[Mapping[str, object]]
 ) -> None:
     statement = delete(LocationHours).where(
         LocationHours.tenant_id == tenant_id, LocationHours.location_id == location_id

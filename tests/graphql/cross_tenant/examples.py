@@ -118,6 +118,12 @@ EXAMPLES: Mapping[str, Example] = {
     "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
+    "setLocationHours": Example(
+        {
+            "locationId": Id(Kind.LOCATION),
+            "hours": [{"dayOfWeek": 6, "opensAt": "10:00", "closesAt": "14:00"}],
+        }
+    ),
     "setMessageTemplate": Example(
         {"input": {"locationId": Id(Kind.LOCATION), "kind": "REMINDER", "channel": "SMS", "body": "At {shop_name}"}}
     ),
@@ -126,6 +132,7 @@ EXAMPLES: Mapping[str, Example] = {
         {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
     ),
     "updateLead": Example({"input": {"id": Id(Kind.LEAD), "firstName": "Grace"}}),
+    "updateLocation": Example({"input": {"id": Id(Kind.LOCATION), "bays": 2, "address": "2 Example Street"}}),
     "upsertService": Example(
         {"input": {"id": Id(Kind.SERVICE, "location_id IS NOT NULL"), "name": "Door Edge Film", "durationMinutes": 45}}
     ),
