@@ -1,4 +1,5 @@
-"""What one api process delivers to 1,000 sockets: at a steady rate, to everybody at once, and in a burst."""
+"""What one api process delivers to 1,000 sockets: at a steady rate, to everybody at once, and in a burst; and what they cost
+the database while nothing happens."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from uuid import UUID
 import httpx
 from redis.asyncio import Redis
 
+from lead_orchestrator.bench.repository import transactions
 from lead_orchestrator.bench.stage import Stage, milliseconds, open_stage
 from lead_orchestrator.demo.run import listen
 from lead_orchestrator.graphql.events.wake import Bell
@@ -33,6 +35,7 @@ _SOCKETS, _LOCATIONS = 1_000, 20
 _DELIVERIES_A_SECOND = 500
 _SECONDS, _QUICK_SECONDS = 30, 8
 _BURST = 60
+_IDLE = 10_000
 _SOCKETS_OF_A_USER = 20
 _PATIENCE_SECONDS = 60
 _MEGABYTE = 1 << 20
@@ -63,6 +66,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
         shops = await _open_shops(stage)
         spread = await _spread(stage, shops, port, seconds)
         everybody, burst = await _everybody(stage, shops, port, seconds)
+        idle = await _idle(stage, shops, port, seconds)
         await bell.close()
     return {
         "bench": "fanout",
@@ -70,6 +74,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
         "spread": spread,
         "everybody": everybody,
         "burst": burst,
+        "idle": idle,
         "cores": os.cpu_count(),
     }
 
@@ -104,6 +109,22 @@ async def _everybody(
         "deliveriesPerSecond": round(len(burst) / took),
     }
     return _figures(moments, steady, _SOCKETS), figures
+
+
+async def _idle(stage: Stage, shops: _Shops, port: int, seconds: int) -> dict[str, object]:
+    """Transactions a second of the whole database with nobody there, and with everybody listening to nothing."""
+    without = await _transactions(stage, seconds)
+    tokens = [_token(stage, shops, number, None) for number in range(_SOCKETS)]
+    async with _clients(port, tokens, subscriptions=_IDLE // _SOCKETS):
+        held = await _transactions(stage, seconds)
+    return {"subscriptions": _IDLE, "transactionsPerSecond": {"without": without, "with": held}}
+
+
+async def _transactions(stage: Stage, seconds: int) -> float:
+    before = await transactions(stage.superuser_url)
+    started = perf_counter()
+    await asyncio.sleep(seconds)
+    return round((await transactions(stage.superuser_url) - before) / (perf_counter() - started), 2)
 
 
 def _figures(moments: dict[int, float], heard: Sequence[tuple[int, float]], each: int) -> dict[str, object]:
@@ -178,14 +199,15 @@ async def _heard(clients: Process, expected: int | None = None) -> Sequence[tupl
 
 
 @asynccontextmanager
-async def _clients(port: int, tokens: Sequence[str]) -> AsyncIterator[Process]:
+async def _clients(port: int, tokens: Sequence[str], *, subscriptions: int = 1) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "lead_orchestrator.bench.fanout_client", stdin=PIPE, stdout=PIPE, limit=64 * _MEGABYTE
     )
     assert process.stdin is not None  # noqa: S101 - a pipe was asked for
     assert process.stdout is not None  # noqa: S101 - likewise
     try:
-        process.stdin.write(json.dumps({"port": port, "sockets": tokens, "query": _QUERY}).encode() + b"\n")
+        asked = {"port": port, "sockets": tokens, "query": _QUERY, "subscriptions": subscriptions}
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
         async with asyncio.timeout(_PATIENCE_SECONDS):
             if await process.stdout.readline() != b"ready\n":
                 raise RuntimeError("the sockets did not open")

@@ -1,7 +1,8 @@
 """Many sockets that count: a process of its own, so that what is measured is the server.
 
-Reads one JSON object from standard input ({"port", "sockets": [token, …], "query"}), prints "ready" once every socket has
-subscribed, and at the end of its input what it heard: [[number, moment], …], moments of the machine's monotonic clock.
+Reads one JSON object from standard input ({"port", "sockets": [token, …], "query", "subscriptions": of each}), prints "ready"
+once every socket has subscribed, and at the end of its input what it heard: [[number, moment], …], moments of the machine's
+monotonic clock.
 """
 
 from __future__ import annotations
@@ -27,12 +28,9 @@ _SHORT, _MEDIUM = 126, 127
 class _Socket(asyncio.Protocol):
     """Speaks just as much of WebSocket as this server needs; its masks are zeros."""
 
-    def __init__(self, token: str, query: str, heard: list[tuple[int, float]]) -> None:
-        self._messages = [
-            {"type": "connection_init", "payload": {"token": token}},
-            {"type": "subscribe", "id": "1", "payload": {"query": query}},
-            {"type": "ping"},
-        ]
+    def __init__(self, token: str, query: str, subscriptions: int, heard: list[tuple[int, float]]) -> None:
+        asked = ({"type": "subscribe", "id": str(n), "payload": {"query": query}} for n in range(subscriptions))
+        self._messages = [{"type": "connection_init", "payload": {"token": token}}, *asked, {"type": "ping"}]
         self._heard = heard
         self._buffer = bytearray()
         self._upgraded = False
@@ -97,7 +95,7 @@ async def _listen() -> None:
     waiting: list[_Socket] = []
     for token in asked["sockets"]:
         _, socket = await loop.create_connection(
-            partial(_Socket, token, asked["query"], heard), "127.0.0.1", asked["port"]
+            partial(_Socket, token, asked["query"], asked["subscriptions"], heard), "127.0.0.1", asked["port"]
         )
         waiting.append(socket)
         if len(waiting) >= _AT_ONCE:

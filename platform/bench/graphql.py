@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
+from statistics import median
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from lead_orchestrator.bench.graphql_figures import figures
+from lead_orchestrator.bench.graphql_figures import figures, ratio
 from lead_orchestrator.bench.graphql_operations import Operation, normalised, operations
 from lead_orchestrator.bench.graphql_peer import PEER_VERSION, install_peer, peer
 from lead_orchestrator.bench.graphql_rows import Crowd, count_written, fill
@@ -36,6 +37,7 @@ CONNECTIONS = 16
 _STATUSES = ("CONTACTED", "NEW")
 _READ_BY = 4
 _COMPARED = 5
+_LIST = "flatLeads"
 _NO_LIMIT = "1000000000"
 
 
@@ -70,6 +72,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
         ports, peer_says = await _contestants(stage, asked, stack)
         load = await stack.enter_async_context(LoadProcess())
         found = {operation.name: await _measure(stage, crowd, operation, ports, load, size) for operation in asked}
+        first_page = await _first_page(stage, crowd, asked, ports[OURS], load, size)
     return {
         "bench": "graphql",
         "postgraphile": peer_says,
@@ -80,6 +83,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
         "secondsPerRound": size.seconds,
         "asked": {operation.name: operation.file for operation in asked},
         "operations": found,
+        "firstPage": first_page,
     }
 
 
@@ -141,6 +145,29 @@ async def _measure(
     return found
 
 
+async def _first_page(
+    stage: Stage, crowd: Crowd, asked: Sequence[Operation], port: int, load: LoadProcess, size: _Size
+) -> dict[str, object]:
+    """What the flat list costs callers who are limited to locations, by an owner's: both of us, in turn."""
+    [operation] = [one for one in asked if one.name == _LIST]
+    some: Mapping[str, Mapping[UUID, Sequence[UUID]] | None] = {
+        "owner": None,
+        "agentOfOne": {tenant: [places[0]] for tenant, places in crowd.some.items()},
+        "agentOfThree": crowd.some,
+    }
+    for name, places in some.items():
+        requests = _requests(stage, crowd, operation, 0, places)
+        raw = [request_bytes(port, *_asked(OURS, operation, request), request.token) for request in requests]
+        await load.keep(f"{operation.name}/{name}", port, raw)
+    rounds = await _rounds(operation, list(some), load, size)
+    rates = {name: [len(one.microseconds) / one.seconds for one in each] for name, each in rounds.items()}
+    return {
+        "costByAnOwners": {name: ratio(rates["owner"], each) for name, each in rates.items() if name != "owner"},
+        "requestsPerSecond": {name: round(median(each)) for name, each in rates.items()},
+        "failures": {name: sum(one.failures for one in each) for name, each in rounds.items()},
+    }
+
+
 async def _rounds(operation: Operation, names: Sequence[str], load: LoadProcess, size: _Size) -> dict[str, list[Round]]:
     """Each contestant in turn, a different one first in each round; a first round that is not counted warms up."""
     rounds: dict[str, list[Round]] = defaultdict(list)
@@ -153,12 +180,23 @@ async def _rounds(operation: Operation, names: Sequence[str], load: LoadProcess,
     return rounds
 
 
-def _requests(stage: Stage, crowd: Crowd, operation: Operation, share: int) -> list[_Request]:
-    """Over all tenants in turn; for a change, leads that no other contestant touches, each moved to and fro."""
-    issuer = token_issuer(stage.settings)
+def _requests(
+    stage: Stage,
+    crowd: Crowd,
+    operation: Operation,
+    share: int,
+    limits: Mapping[UUID, Sequence[UUID]] | None = None,
+) -> list[_Request]:
+    """Over all tenants in turn, as their owners or as agents of `limits`; for a change, leads that no other contestant
+    touches, each moved to and fro."""
+    issuer, role = token_issuer(stage.settings), Role.AGENT if limits else Role.OWNER
     tokens = {
         tenant: issuer.issue(
-            subject="bench", role=Role.OWNER, tenant_id=tenant, location_ids=None, lifetime=timedelta(hours=1)
+            subject="bench",
+            role=role,
+            tenant_id=tenant,
+            location_ids=limits[tenant] if limits else None,
+            lifetime=timedelta(hours=1),
         )
         for tenant in crowd.leads
     }

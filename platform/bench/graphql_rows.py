@@ -91,7 +91,8 @@ _FUNCTIONS = (
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bench TO lead_app",
 )
 _CROWD = text("""
-  SELECT t.id AS tenant, (array_agg(l.location_id))[1] AS location, array_agg(l.id ORDER BY l.n) AS leads
+  SELECT t.id AS tenant, (array_agg(l.location_id))[1] AS location, array_agg(l.id ORDER BY l.n) AS leads,
+    (SELECT (array_agg(p.id ORDER BY p.id))[1:3] FROM locations p WHERE p.tenant_id = t.id) AS some
   FROM tenants t CROSS JOIN LATERAL (
     SELECT id, location_id, row_number() OVER (ORDER BY created_at DESC, id DESC) AS n FROM leads WHERE tenant_id = t.id
     ORDER BY created_at DESC, id DESC LIMIT :kept) l
@@ -103,10 +104,11 @@ _WRITTEN = text("""
 
 @dataclass(frozen=True)
 class Crowd:
-    """The tenants, each with the newest of its leads, and one of its locations."""
+    """The tenants, each with the newest of its leads, the location of one of them, and three locations."""
 
     leads: dict[UUID, Sequence[UUID]]
     locations: dict[UUID, UUID]
+    some: dict[UUID, Sequence[UUID]]
 
 
 async def fill(superuser_url: str, *, tenants: int, leads: int) -> Crowd:
@@ -128,7 +130,11 @@ async def fill(superuser_url: str, *, tenants: int, leads: int) -> Crowd:
     async with engine.connect() as connection:
         rows = (await connection.execute(_CROWD, {"kept": _LEADS_KEPT})).all()
     await engine.dispose()
-    return Crowd({row.tenant: row.leads for row in rows}, {row.tenant: row.location for row in rows})
+    return Crowd(
+        {row.tenant: row.leads for row in rows},
+        {row.tenant: row.location for row in rows},
+        {row.tenant: row.some for row in rows},
+    )
 
 
 async def _run(engine: AsyncEngine, statements: Sequence[str]) -> None:

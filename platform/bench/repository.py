@@ -14,7 +14,7 @@ from lead_orchestrator.db import database_url
 from lead_orchestrator.messaging.repository import claim_statement
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["add_waiting_leads", "explain_claim"]
+__all__ = ["add_waiting_leads", "explain_claim", "transactions"]
 
 _LEADS = text("""
   INSERT INTO leads (tenant_id, location_id, first_name, phone, source, enrolled_at, consented, created_at, last_activity_at)
@@ -28,6 +28,9 @@ _MESSAGES = text("""
     SELECT FROM scheduled_messages m WHERE m.tenant_id = leads.tenant_id AND m.lead_id = leads.id)""")
 
 
+_TRANSACTIONS = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+
+
 async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, *, count: int, due: int) -> None:
     """`count` leads, each with a first touch; `due` of them are due now, the others one a second later each."""
     engine = create_async_engine(database_url(admin_url))
@@ -37,6 +40,15 @@ async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, 
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text("VACUUM ANALYZE leads, scheduled_messages"))
     await engine.dispose()
+
+
+async def transactions(admin_url: str) -> int:
+    """How many transactions the database has ended so far; its sessions tell once a second."""
+    engine = create_async_engine(database_url(admin_url))
+    async with engine.connect() as connection:
+        counted = await connection.scalar(_TRANSACTIONS)
+    await engine.dispose()
+    return int(counted or 0)
 
 
 async def explain_claim(session: WriteSession, limit: int) -> list[str]:
