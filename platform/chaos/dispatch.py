@@ -135,7 +135,7 @@ async def _break_processes(
             if number == kills // 2:
                 os.kill(await repository.postmaster(required(stage.settings, "database_admin_url")), signal.SIGQUIT)
                 watch.interrupt()
-            if number % 25 == kills // 4:
+            if number % 25 == min(12, kills // 4):
                 await redis.flushall()
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while watch.interrupted or await _unsettled(stage):  # noqa: ASYNC110 - what is waited for happens in another process

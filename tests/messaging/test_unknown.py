@@ -69,6 +69,24 @@ async def test_an_unknown_message_that_was_sent_counts_as_sent(stack: Stack) -> 
     assert [row["status"] for row in await touches(stack, lead.id)] == ["SENT", "SCHEDULED"]
 
 
+async def test_more_unknown_messages_than_are_asked_about_at_once_do_not_wait_for_the_next_tick(stack: Stack) -> None:
+    for _ in range(25):
+        await make_lead(stack)
+    await stack.fault("twilio", "accept_then_drop", count=25)
+    for _ in range(3):
+        await dispatch(stack)
+
+    async def all_due() -> bool:
+        due = await stack.rows(
+            "SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' AND lease_until <= now() AND kind = 'TOUCH'"
+        )
+        return len(due) == 25
+
+    await until(all_due)
+
+    assert await stack.services.resolver.resolve(stack.tenant_id) == 25
+
+
 async def test_a_request_that_never_arrived_is_sent_again_once_after_the_settle_time(stack: Stack) -> None:
     lead = await make_lead(stack)
     await stack.fault("twilio", "drop", count=1, match="POST")
