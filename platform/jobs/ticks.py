@@ -33,10 +33,15 @@ _SOON = 0.5
 
 @dataclass(frozen=True)
 class Walk:
-    """Going round the tenants: `page` names the first so many of them after a given one, in the order of their ids."""
+    """Going round the tenants: `page` names the first so many of them after a given one, in the order of their ids.
+
+    It rings for `most` at a time, and for nobody while more than `enough` jobs wait; jobs of killed workers, which stay in
+    the queue for a minute, are among those.
+    """
 
     page: Callable[[UUID | None, int], Awaitable[Sequence[UUID]]]
     most: int = 100
+    enough: int = 2_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class Ticker:
     async def _next(self, name: str, walk: Walk) -> Sequence[UUID]:
         """The next tenants of a walk; where it stopped is kept in Redis for whoever ticks next, and without it begins anew."""
         key = f"lead:tick:{name}:after"
-        if await self._queue.redis.zcard(default_queue_name) > walk.most:
+        if await self._queue.redis.zcard(default_queue_name) > walk.enough:
             return []  # those who were rung are not served yet
         kept = await self._queue.redis.get(key)
         after = UUID(kept.decode()) if kept else None

@@ -175,7 +175,7 @@ async def test_a_walk_waits_until_those_it_rang_are_served(stack: Stack, queue: 
     await make_lead(stack)
     for number in range(3):
         await queue.redis.zadd("arq:queue", {f"other{number}": number})
-    tick = Tick("walk", 0.02, "dispatch_tenant", Walk(stack.services.lookups.due_messages, most=2))
+    tick = Tick("walk", 0.02, "dispatch_tenant", Walk(stack.services.lookups.due_messages, enough=2))
 
     assert await Ticker(queue, stack.services).tick(tick) == 0
     await queue.redis.delete("arq:queue", "lead:tick:walk")
