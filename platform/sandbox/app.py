@@ -10,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
+from lead_orchestrator.sandbox.calendars import CalendarsApi
 from lead_orchestrator.sandbox.clock import SandboxClock
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.control import ControlApi
 from lead_orchestrator.sandbox.courier import Courier
 from lead_orchestrator.sandbox.customers import CustomersApi
+from lead_orchestrator.sandbox.google import GoogleApi
 from lead_orchestrator.sandbox.pages import Pages
 from lead_orchestrator.sandbox.sendgrid import SendGridApi
 from lead_orchestrator.sandbox.shopmonkey import ShopMonkeyApi
@@ -29,6 +31,7 @@ SERVICES = (
     ("/twilio", TwilioApi),
     ("/sendgrid", SendGridApi),
     ("/whatsapp", WhatsAppApi),
+    ("/google", GoogleApi),
 )
 
 
@@ -45,7 +48,12 @@ def create_sandbox(world: World, *, clock: SandboxClock | None = None) -> Starle
 
     services = [(prefix, service(sandbox).routes()) for prefix, service in SERVICES]
     routes: list[BaseRoute] = [Mount(prefix, routes=routes) for prefix, routes in services]
-    routes += ControlApi(sandbox).routes() + CustomersApi(sandbox).routes() + Pages(sandbox).routes()
+    routes += (
+        ControlApi(sandbox).routes()
+        + CustomersApi(sandbox).routes()
+        + CalendarsApi(sandbox).routes()
+        + Pages(sandbox).routes()
+    )
     routes += [route for _, own in services for route in own]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_allowed})
     app.state.sandbox = sandbox

@@ -23,10 +23,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _DELIVERY = ("lose", "duplicate", "shuffle", "late")
 _CALL = ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay")
 FAULT_KINDS: dict[str, tuple[str, ...]] = {
-    "shopmonkey": ("waf_403", "bad_credentials", "error_429", "error_500", "drop", "delay"),
+    "shopmonkey": ("waf_403", *_CALL),
     "twilio": _CALL,
     "sendgrid": _CALL,
     "whatsapp": (*_CALL, "pair_limit", "refuse_later"),
+    "google": (*_CALL, "rate_limit", "sync_expired", "free_busy_error"),
+    "google_oauth": ("bad_credentials", "error_429", "error_500", "drop", "delay"),
     "carrier": ("filter", "unreachable", "slow"),
     "webhook": _DELIVERY,
     "twilio_callback": _DELIVERY,
@@ -34,11 +36,12 @@ FAULT_KINDS: dict[str, tuple[str, ...]] = {
     "sendgrid_event": _DELIVERY,
     "sendgrid_inbound": _DELIVERY,
     "whatsapp_webhook": _DELIVERY,
+    "google_push": _DELIVERY,
 }
 DROP_EXTENSION = "sandbox.drop"
 MAX_NUMBER = 1_000_000
 DELIVERY_SECONDS = {"late": 2.0, "shuffle": 0.5}
-_REFUSALS = ("waf_403", "bad_credentials", "error_429", "error_500", "pair_limit")
+_REFUSALS = ("waf_403", "bad_credentials", "error_429", "error_500", "pair_limit", "rate_limit", "sync_expired")
 _numbers = itertools.count(1)
 
 

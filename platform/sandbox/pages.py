@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Route
 
 from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.sandbox.calendar_page import calendar_values
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.faults import FAULT_KINDS
 from lead_orchestrator.sandbox.phone_page import PhonePage
@@ -24,7 +25,14 @@ from lead_orchestrator.sandbox.quotes import place_quote, read_quote
 __all__ = ["Pages"]
 
 TEMPLATES = Path(__file__).parent / "templates"
-NAVIGATION = {"/": "Overview", "/quote": "Quote", "/phone": "Phones", "/clock": "Clock", "/faults": "Faults"}
+NAVIGATION = {
+    "/": "Overview",
+    "/quote": "Quote",
+    "/phone": "Phones",
+    "/calendar": "Calendars",
+    "/clock": "Clock",
+    "/faults": "Faults",
+}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'",
@@ -34,7 +42,7 @@ LAST_EVENTS = 25
 
 
 class Pages:
-    """GET / /quote /phone /clock /faults, and POST /quote."""
+    """GET / /quote /phone /calendar /clock /faults, and POST /quote."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -48,6 +56,7 @@ class Pages:
             Route("/quote", self._quote_form, methods=["GET"]),
             Route("/quote", self._quote_sent, methods=["POST"]),
             Route("/phone", self._phone, methods=["GET"]),
+            Route("/calendar", self._calendar, methods=["GET"]),
             Route("/clock", self._clock, methods=["GET"]),
             Route("/faults", self._faults, methods=["GET"]),
         ]
@@ -80,7 +89,7 @@ class Pages:
             "figures": "".join(f"<div>{name}<b>{number}</b></div>" for name, number in figures.items()),
             "addresses": _rows(
                 (f"{service.upper()}_BASE_URL", f"{base}/{service}")
-                for service in ("shopmonkey", "twilio", "sendgrid", "whatsapp")
+                for service in ("shopmonkey", "twilio", "sendgrid", "whatsapp", "google")
             ),
             "companies": _rows(
                 (
@@ -149,6 +158,9 @@ class Pages:
         if query.get("fragment"):
             return HTMLResponse(phones, headers=HEADERS)
         return self._page("phone", "Phones", "/phone", {"phones": phones})
+
+    async def _calendar(self, _: Request) -> HTMLResponse:
+        return self._page("calendar", "Calendars", "/calendar", calendar_values(self._world))
 
     async def _clock(self, _: Request) -> HTMLResponse:
         return self._page("clock", "Clock", "/clock")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from lead_orchestrator.sandbox.google_world import GoogleAccount
 from lead_orchestrator.sandbox.quotes import WEBSITE_LEADS_STATUS_ID
 from lead_orchestrator.sandbox.shopmonkey import register_webhook
 from lead_orchestrator.sandbox.world import (
@@ -26,6 +27,7 @@ __all__ = [
     "WHATSAPP_TEMPLATES",
     "DemoFranchise",
     "DemoLocation",
+    "calendar_address",
     "demo_world",
 ]
 
@@ -161,7 +163,11 @@ def _add_franchise(world: World, franchise: DemoFranchise, product_url: str | No
     for shop in franchise.locations:
         services = [_canned_service(franchise, shop, number) for number in range(len(CATALOG_CENTS))]
         company.canned_services.update({service["id"]: service for service in services})
+    company.users = [_technician(franchise, shop, number) for shop in franchise.locations for number in (1, 2)]
     world.companies[company.id] = company
+    for shop in franchise.locations:
+        email = calendar_address(franchise, shop)
+        world.google.accounts[email] = GoogleAccount(email, franchise.name, shop.timezone)
     sms_url = f"{product_url}/webhooks/twilio/sms" if product_url else None
     account = TwilioAccount(franchise.twilio_account_sid, franchise.twilio_auth_token, franchise.name)
     for number in franchise.twilio_numbers:
@@ -181,6 +187,23 @@ def _add_franchise(world: World, franchise: DemoFranchise, product_url: str | No
     if product_url:
         url = f"{product_url}/webhooks/shopmonkey/order"
         register_webhook(company, {"name": "Orders", "url": url, "triggers": ["Order"], "secret": secret})
+
+
+def calendar_address(franchise: DemoFranchise, shop: DemoLocation) -> str:
+    """The Google account of a shop."""
+    return f"{shop.name.lower().replace(' ', '')}@{franchise.sender_domain}"
+
+
+def _technician(franchise: DemoFranchise, shop: DemoLocation, number: int) -> Row:
+    return {
+        "id": _id(f"user {shop.id} {number}"),
+        "companyId": franchise.company_id,
+        "locationId": shop.id,
+        "locationIds": [shop.id],
+        "firstName": "Technician",
+        "lastName": str(number),
+        "createdDate": "2026-01-05T18:00:00.000Z",
+    }
 
 
 def _id(text: str, length: int = 24) -> str:

@@ -91,6 +91,11 @@ class SandboxServer:
         return f"{self.url}/whatsapp"
 
     @property
+    def google_url(self) -> str:
+        """GOOGLE_BASE_URL; clients append /calendar/v3/…, /token and /o/oauth2/v2/auth"""
+        return f"{self.url}/google"
+
+    @property
     def sandbox(self) -> Sandbox:
         sandbox: Sandbox = self.app.state.sandbox
         return sandbox

@@ -15,6 +15,13 @@ from starlette.routing import BaseRoute, Route
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.sandbox.context import Sandbox, is_web_address, json_object
 from lead_orchestrator.sandbox.faults import FaultReplies, guarded
+from lead_orchestrator.sandbox.shopmonkey_appointments import (
+    change_appointment,
+    new_appointment,
+    search_appointments,
+    search_with_repetitions,
+    shown,
+)
 from lead_orchestrator.sandbox.shopmonkey_lists import cut_page, filter_rows, parse_json_parameter
 from lead_orchestrator.sandbox.shopmonkey_rows import WEBHOOK_VERSION, change_order, tell_webhooks
 from lead_orchestrator.sandbox.world import Company, Row, timestamp
@@ -23,6 +30,8 @@ __all__ = ["ShopMonkeyApi", "register_webhook"]
 
 PREFIX = "/v3"
 WINDOW_SECONDS = 60.0
+WRITES, SEARCH = ("POST", "PUT", "DELETE"), "/search"
+HTTP_REDIRECTS = 300
 WAF_PAGE = (
     "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>Blocked</body></html>"
 )
@@ -57,6 +66,9 @@ class ShopMonkeyApi:
                 "error_429": lambda fault: _too_many(fault.seconds).response(),
                 "error_500": lambda _: ShopMonkeyError(500, "INTERNAL", "Internal server error").response(),
             },
+            lambda request, response: (
+                request.method in WRITES and SEARCH not in request.url.path and response.status_code < HTTP_REDIRECTS
+            ),
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -68,6 +80,14 @@ class ShopMonkeyApi:
             self._route("/customer/search", self._search_customers, "POST"),
             self._route("/customer/{id}", self._get_customer, "GET"),
             self._route("/vehicle/{id}", self._get_vehicle, "GET"),
+            self._route("/appointment", self._list_appointments, "GET"),
+            self._route("/appointment", self._create_appointment, "POST"),
+            self._route("/appointment/search", self._search_appointments, "POST"),
+            self._route("/appointment/search_replacement", self._search_repetitions, "POST"),
+            self._route("/appointment/{id}", self._get_appointment, "GET"),
+            self._route("/appointment/{id}", self._put_appointment, "PUT"),
+            self._route("/appointment/{id}", self._delete_appointment, "DELETE"),
+            self._route("/user", self._list_users, "GET"),
             self._route("/canned_service", self._list_canned_services, "GET"),
             self._route("/canned_service/{id}", self._get_canned_service, "GET"),
             self._route("/location/{id}", self._get_location, "GET"),
@@ -137,6 +157,47 @@ class ShopMonkeyApi:
         found = filter_rows(company.customers.values(), where, equality=True)
         return self._page("customer", found, body, order)
 
+    async def _list_appointments(self, request: Request, company: Company) -> Response:
+        return self._list("appointment", request, search_appointments(company, {}))
+
+    async def _create_appointment(self, request: Request, company: Company) -> Response:
+        row = new_appointment(self._world, company, await json_object(request))
+        self._world.tell("appointment_created", id=row["id"])
+        return _data(shown(row))
+
+    async def _search_appointments(self, request: Request, company: Company) -> Response:
+        body = await json_object(request)
+        where, order = body.get("where") or {}, body.get("orderBy") or {}
+        if not isinstance(where, dict) or not isinstance(order, dict):
+            raise BadInputError("where and orderBy must be objects")
+        return self._page("appointment", search_appointments(company, where), body, order)
+
+    async def _search_repetitions(self, request: Request, company: Company) -> Response:
+        """Its total counts too many: whatever is left out by the span as well."""
+        body = await json_object(request)
+        order = body.get("orderBy") or {"startDate": "asc"}
+        page = cut_page(search_with_repetitions(company, body), body, order, None, self._world.random)
+        total = page.total + len(company.appointments)
+        return _data(page.rows, {"total": total, "hasMore": page.has_more})
+
+    async def _get_appointment(self, request: Request, company: Company) -> Response:
+        return _data(shown(_find(company.appointments, request, "Appointment")))
+
+    async def _put_appointment(self, request: Request, company: Company) -> Response:
+        row = _find(company.appointments, request, "Appointment")
+        change_appointment(self._world, company, row, await json_object(request))
+        return _data(shown(row))
+
+    async def _delete_appointment(self, request: Request, company: Company) -> Response:
+        await _refuse_empty_json(request)
+        row = _find(company.appointments, request, "Appointment")
+        del company.appointments[row["id"]]
+        self._world.tell("appointment_deleted", id=row["id"])
+        return _data(shown(row))
+
+    async def _list_users(self, request: Request, company: Company) -> Response:
+        return self._list("user", request, company.users)
+
     async def _get_customer(self, request: Request, company: Company) -> Response:
         return _one(company.customers, request, "Customer")
 
@@ -193,8 +254,7 @@ class ShopMonkeyApi:
         return _data(_public_webhook(webhook))
 
     async def _delete_webhook(self, request: Request, company: Company) -> Response:
-        if request.headers.get("content-type", "").startswith("application/json") and not await request.body():
-            raise BadInputError("Body cannot be empty when content-type is set to 'application/json'")
+        await _refuse_empty_json(request)
         webhook = _find(company.webhooks, request, "Webhook")
         del company.webhooks[webhook["id"]]
         return _data(_public_webhook(webhook))
@@ -236,6 +296,11 @@ def _check_webhook(company: Company, data: Row, own_id: str | None = None) -> No
         raise BadInputError(f"locationId {location_id!r} is unknown")
     if any(row["name"] == data["name"] and row["id"] != own_id for row in company.webhooks.values()):
         raise ShopMonkeyError(409, "CONFLICT", f"a webhook named {data['name']!r} exists")
+
+
+async def _refuse_empty_json(request: Request) -> None:
+    if request.headers.get("content-type", "").startswith("application/json") and not await request.body():
+        raise BadInputError("Body cannot be empty when content-type is set to 'application/json'")
 
 
 def _public_webhook(webhook: Row) -> Row:

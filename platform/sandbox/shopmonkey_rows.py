@@ -14,13 +14,23 @@ from lead_orchestrator.sandbox.courier import Delivery
 from lead_orchestrator.sandbox.signatures import sign_standard_webhook
 from lead_orchestrator.sandbox.world import Company, Row, World, timestamp
 
-__all__ = ["change_order", "check_columns", "new_customer", "new_order", "new_vehicle", "remove_order", "tell_webhooks"]
+__all__ = [
+    "change_order",
+    "check_columns",
+    "new_customer",
+    "new_order",
+    "new_row",
+    "new_vehicle",
+    "remove_order",
+    "tell_webhooks",
+]
 
 WEBHOOK_VERSION = 3
 DELIVERY_ATTEMPTS = 3
 
 
-def _new_row(world: World, company: Company, **columns: Any) -> Row:
+def new_row(world: World, company: Company, **columns: Any) -> Row:
+    """The columns that every row has, with its own; nobody has stored it yet."""
     now = timestamp()
     return {
         "id": str(uuid.uuid4()),
@@ -46,7 +56,7 @@ def new_customer(
     subscribed: bool = True,
 ) -> Row:
     """A stored customer; contact data is in `emails` and `phoneNumbers` only, the top-level fields are always null."""
-    row = _new_row(
+    row = new_row(
         world,
         company,
         locationIds=[location_id],
@@ -93,7 +103,7 @@ def _phone_number(number: str, opt_in: bool) -> Row:
 
 
 def new_vehicle(world: World, company: Company, *, year: int | None, make: str | None, model: str | None) -> Row:
-    row = _new_row(
+    row = new_row(
         world,
         company,
         year=year,
@@ -133,7 +143,7 @@ def new_order(
     """A stored order with the columns of a bare row; it tells nobody yet."""
     total = sum(service["totalCents"] for service in services)
     ymm = vehicle["computed_ymm"] if vehicle else None
-    row = _new_row(world, company, **_order_columns())
+    row = new_row(world, company, **_order_columns())
     row |= {
         "locationId": location_id,
         "customerId": customer["id"],

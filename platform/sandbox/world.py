@@ -14,6 +14,7 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lead_orchestrator.sandbox.faults import Faults
+from lead_orchestrator.sandbox.google_world import GoogleWorld
 
 __all__ = [
     "Company",
@@ -62,11 +63,13 @@ class Company:
     vehicles: dict[str, Row] = field(default_factory=dict)
     orders: dict[str, Row] = field(default_factory=dict)
     order_services: dict[str, list[Row]] = field(default_factory=dict)
+    appointments: dict[str, Row] = field(default_factory=dict)
+    users: list[Row] = field(default_factory=list)
     requests_per_minute: int = DEFAULT_REQUESTS_PER_MINUTE
     recent_requests: deque[float] = field(default_factory=deque)
 
     def forget_customers(self) -> None:
-        for rows in (self.customers, self.vehicles, self.orders, self.order_services):
+        for rows in (self.customers, self.vehicles, self.orders, self.order_services, self.appointments):
             rows.clear()
         self.recent_requests.clear()
 
@@ -238,6 +241,7 @@ class World:
     sendgrid_accounts: dict[str, SendGridAccount] = field(default_factory=dict)
     whatsapp_numbers: dict[str, WhatsAppNumber] = field(default_factory=dict)
     whatsapp_app: WhatsAppApp = field(default_factory=WhatsAppApp)
+    google: GoogleWorld = field(default_factory=GoogleWorld)
     quirks: Quirks = field(default_factory=Quirks)
     timing: Timing = field(default_factory=Timing)
     seed: int | None = None
@@ -257,7 +261,9 @@ class World:
         self._version = 0
 
     def reset(self) -> None:
-        """Forget customers, orders, messages, faults and the story; keep companies, accounts, catalogs and webhooks."""
+        """Forget customers, orders, messages, faults and the story; keep companies, accounts, catalogs and webhooks.
+
+        Google's permissions and channels stay, its sync tokens run out."""
         for company in self.companies.values():
             company.forget_customers()
         self.messages.clear()
@@ -271,6 +277,7 @@ class World:
             account.suppressed.clear()
         for number in self.whatsapp_numbers.values():
             number.recent_requests.clear()
+        self.google.clear()
         self.faults.clear()
         self.log.clear()
 

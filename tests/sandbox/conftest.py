@@ -46,6 +46,10 @@ async def server(running: SandboxServer) -> AsyncIterator[SandboxServer]:
         for number in renter.numbers.values():
             number.sms_url = None
     world.whatsapp_app.url = None
+    for calendar in world.google.accounts.values():
+        calendar.channels.clear()
+    world.google.grants.clear()
+    world.google.access_life = 3600.0
     yield running
     await running.sandbox.courier.idle()
 

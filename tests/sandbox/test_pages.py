@@ -39,7 +39,8 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/quote", "/phone", "/phone?channel=whatsapp", "/phone?channel=email", "/clock", "/faults"]
+    "path",
+    ["/", "/quote", "/phone", "/phone?channel=whatsapp", "/phone?channel=email", "/calendar", "/clock", "/faults"],
 )
 async def test_every_page_is_whole_labelled_and_loads_nothing_from_elsewhere(
     client: httpx.AsyncClient, twilio: Twilio, sendgrid: SendGrid, path: str

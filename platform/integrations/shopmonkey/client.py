@@ -1,4 +1,4 @@
-"""ShopMonkey's API v3, read only, with its unreliable lists made usable."""
+"""ShopMonkey's API v3, with its unreliable lists made usable."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused
+from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.integrations.shopmonkey.models import CannedService, Customer, Location, Order, Row, Vehicle
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 from lead_orchestrator.log import get_logger
 
-__all__ = ["OrderPage", "ShopMonkeyBusy", "ShopMonkeyClient", "ShopMonkeyRefused"]
+__all__ = ["PAGE_LIMIT", "OrderPage", "ShopMonkeyBusy", "ShopMonkeyClient", "ShopMonkeyRefused"]
 
 PAGE_LIMIT = 100
 MOST_PAGES = 50
 MOST_WALKS = 3  # through a list whose pages miss rows
 TIMEOUT = 10.0
-HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
+HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_SERVER_ERROR = 401, 403, 404, 500
 FINAL = frozenset(range(400, 500)) - {408, 429}
 
 R = TypeVar("R", bound=Row)
@@ -48,7 +48,7 @@ class OrderPage:
 
 
 class ShopMonkeyClient:
-    """Reads any tenant's company with that tenant's key. Every method raises ShopMonkeyRefused and ShopMonkeyBusy."""
+    """Reads and writes in any tenant's company with that tenant's key. Every method raises ShopMonkeyRefused and ShopMonkeyBusy."""
 
     def __init__(self, http: httpx.AsyncClient, base_url: str, *, timeout: float = TIMEOUT) -> None:
         self._http = http
@@ -95,7 +95,7 @@ class ShopMonkeyClient:
                 "limit": str(PAGE_LIMIT),
                 "skip": str(skip),
             }
-            answer = await self._ask(api_key, "/v3/canned_service", params)
+            answer = await self.read(api_key, "/v3/canned_service", params)
             rows = answer.get("data") if answer else None
             if answer is None or not isinstance(rows, list):
                 raise ShopMonkeyBusy(None, "unreadable")
@@ -133,7 +133,7 @@ class ShopMonkeyClient:
             "limit": str(min(limit, PAGE_LIMIT)),
             "skip": str(skip),
         }
-        answer = await self._ask(api_key, "/v3/order", params)
+        answer = await self.read(api_key, "/v3/order", params)
         rows = answer.get("data") if answer else None
         if answer is None or not isinstance(rows, list):
             raise ShopMonkeyBusy(None, "unreadable")
@@ -174,7 +174,7 @@ class ShopMonkeyClient:
     async def _get(self, api_key: str, kind: str, row_id: str, model: type[R]) -> R | None:
         if not row_id.strip(". ") or not row_id.isprintable():  # "..": would name another endpoint
             return None
-        answer = await self._ask(api_key, f"/v3/{kind}/{quote(row_id, safe='')}", {})
+        answer = await self.read(api_key, f"/v3/{kind}/{quote(row_id, safe='')}", {})
         if answer is None:
             return None
         try:
@@ -185,17 +185,36 @@ class ShopMonkeyClient:
             raise ShopMonkeyBusy(None, "other_row")
         return row
 
-    async def _ask(self, api_key: str, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+    async def read(self, api_key: str, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
         """The answer's envelope; None for ShopMonkey's own 404."""
+        return await self._ask(api_key, "GET", path, sending=False, params=params or None)
+
+    async def search(self, api_key: str, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The envelope of a search, which is a POST that changes nothing."""
+        return await self._ask(api_key, "POST", path, sending=False, json=body)
+
+    async def write(
+        self, api_key: str, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> dict[str, Any] | None:
+        """The envelope of a change; None for ShopMonkey's own 404. Without a body no content type goes out.
+
+        Raises:
+            ProviderUnknown: ShopMonkey may have taken it: its answer was lost, or it failed meanwhile (5xx).
+        """
+        return await self._ask(api_key, method, path, sending=True, **({"json": body} if body is not None else {}))
+
+    async def _ask(
+        self, api_key: str, method: str, path: str, *, sending: bool, **request: Any
+    ) -> dict[str, Any] | None:
         try:
             response = await exchange(
                 self._http,
-                "GET",
+                method,
                 self._base_url + path,
                 timeout=self._timeout,
-                sending=False,
-                params=params or None,
+                sending=sending,
                 headers={"Authorization": f"Bearer {api_key}", "Accept": "application/json"},
+                **request,
             )
         except ProviderBusy as busy:
             raise ShopMonkeyBusy(busy.retry_after, busy.code) from None
@@ -204,6 +223,8 @@ class ShopMonkeyClient:
         answer = json_object(response)
         if response.status_code == HTTP_NOT_FOUND and answer is not None:
             return None
+        if sending and (response.status_code >= HTTP_SERVER_ERROR or (response.is_success and answer is None)):
+            raise ProviderUnknown(f"ShopMonkey answered {response.status_code}")
         if not response.is_success or answer is None or answer.get("success") is False:
             _raise(response, answer)
         return answer

@@ -23,7 +23,18 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-__all__ = ["CannedService", "Customer", "EmailAddress", "Location", "Order", "PhoneNumber", "Vehicle"]
+__all__ = [
+    "Appointment",
+    "CannedService",
+    "Customer",
+    "EmailAddress",
+    "Location",
+    "Order",
+    "PhoneNumber",
+    "Row",
+    "User",
+    "Vehicle",
+]
 
 
 class Lenient(BaseModel):
@@ -176,6 +187,27 @@ class CannedService(Row):
     def offered(self) -> bool:
         """Whether customers may book it."""
         return self.bookable is True and self.deleted is not True
+
+
+class Appointment(Row):
+    """A repetition of a recurring appointment has its own times, and may have the id of the whole."""
+
+    name: str | None = None
+    location_id: str | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    note: str | None = None
+    customer_id: str | None = None
+    vehicle_id: str | None = None
+    order_id: str | None = None
+    deleted: bool | None = None
+    rruleset: str | None = None
+
+
+class User(Row):
+    """Somebody who works in the shop."""
+
+    location_ids: tuple[str, ...] = ()
 
 
 class Location(Row):
