@@ -48,6 +48,13 @@ class Settings(BaseSettings):
         None, description="The Meta app's secrets, newest first, comma-separated; they sign its webhooks."
     )
     whatsapp_verify_token: SecretStr | None = Field(None, description="What Meta must know to register the webhook.")
+    google_base_url: str = Field(
+        "https://www.googleapis.com", description="Google's own hosts for OAuth go with this one; any other serves all."
+    )
+    google_client_id: str | None = Field(
+        None, description="Our OAuth client at Google. Unset: calendars cannot be connected, and booking does without."
+    )
+    google_client_secret: SecretStr | None = Field(None, description="The OAuth client's secret.")
 
     poll_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     dispatch_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
@@ -106,7 +113,13 @@ class Settings(BaseSettings):
             raise ValueError(f"production needs {', '.join(missing)}")
         if not self.public_url.startswith("https://"):
             raise ValueError(f"PUBLIC_URL is {self.public_url!r}: production needs an https:// address")
-        for name in ("shopmonkey_base_url", "twilio_base_url", "sendgrid_base_url", "whatsapp_base_url"):
+        for name in (
+            "shopmonkey_base_url",
+            "twilio_base_url",
+            "sendgrid_base_url",
+            "whatsapp_base_url",
+            "google_base_url",
+        ):
             if not getattr(self, name).startswith("https://"):
                 raise ValueError(
                     f"{name.upper()} is {getattr(self, name)!r}: production talks to the real service by https"

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 from uuid import UUID
 
+from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from lead_orchestrator.demo.clock import WindingClock
@@ -60,6 +61,9 @@ async def open_stage(
                     "twilio_base_url": sandbox.twilio_url,
                     "sendgrid_base_url": sandbox.sendgrid_url,
                     "whatsapp_base_url": sandbox.whatsapp_url,
+                    "google_base_url": sandbox.google_url,
+                    "google_client_id": sandbox.world.google.client_id,
+                    "google_client_secret": SecretStr(sandbox.world.google.client_secret),
                     "public_url": product_url or made.public_url,
                     "api_requests_per_minute": 10**9,  # counted all the same
                     "api_cost_per_minute": 10**12,

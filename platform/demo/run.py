@@ -105,6 +105,9 @@ async def _demo(
                 "twilio_base_url": sandbox.twilio_url,
                 "sendgrid_base_url": sandbox.sendgrid_url,
                 "whatsapp_base_url": sandbox.whatsapp_url,
+                "google_base_url": sandbox.google_url,
+                "google_client_id": sandbox.world.google.client_id,
+                "google_client_secret": SecretStr(sandbox.world.google.client_secret),
                 "whatsapp_app_secret": SecretStr(world.whatsapp_app.secret),
                 "whatsapp_verify_token": SecretStr(VERIFY_TOKEN),
             }
