@@ -123,6 +123,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
         leads=services.leads,
         catalog=services.catalog,
         messages=services.messages,
+        booking=services.booking,
         links=services.links,
         access=access,
         development=not services.settings.production,

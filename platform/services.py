@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import Engines
@@ -63,6 +64,7 @@ class Services:
     dispatcher: Dispatcher
     resolver: Resolver
     messages: Messages
+    booking: Booking
     inbound: Inbound
     onboarding: Onboarding
     catalog: CatalogSync
@@ -132,6 +134,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger, secrets, links, Conversations()),
+        booking=Booking(links),
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations()), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),

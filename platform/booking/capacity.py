@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import time
 from typing import TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -13,11 +11,11 @@ from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.leads.addresses import checked_phone, checked_zone
 from lead_orchestrator.tenancy import repository
-from lead_orchestrator.tenancy.hours import ends_after_it_begins, first_overlap
+from lead_orchestrator.tenancy.hours import Open, ends_after_it_begins, first_overlap
 from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["Open", "change_location", "set_hours"]
+__all__ = ["Value", "change_location", "set_hours"]
 
 Value: TypeAlias = str | int | list[str] | None
 
@@ -39,15 +37,6 @@ _NAMES = {
     "lead_time_minutes": "leadTimeMinutes",
     "horizon_days": "horizonDays",
 }
-
-
-@dataclass(frozen=True)
-class Open:
-    """A stretch of opening hours; see `tenancy.hours`."""
-
-    day_of_week: int
-    opens_at: time
-    closes_at: time
 
 
 async def change_location(session: WriteSession, location_id: UUID, given: Mapping[str, Value]) -> Location:

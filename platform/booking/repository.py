@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, DateTime, Integer, and_, func, null, or_, select, type_coerce, union_all
 from sqlalchemy.orm import aliased
 
-from lead_orchestrator.booking.models import Appointment, AppointmentService
-from lead_orchestrator.catalog.models import Service
+from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
+from lead_orchestrator.booking.slots import Busy
+from lead_orchestrator.catalog.models import Closure, Service
 from lead_orchestrator.keyset import After, cut, of_each
+from lead_orchestrator.tenancy.hours import Open
+from lead_orchestrator.tenancy.models import Location, LocationHours
 from lead_orchestrator.tenancy.sessions import ReadSession
 
 __all__ = [
@@ -21,9 +24,13 @@ __all__ = [
     "appointments_by_id",
     "appointments_of",
     "appointments_page",
+    "busy",
     "count_appointments",
+    "place",
     "services_of",
 ]
+
+_MOMENT = DateTime(timezone=True)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,48 @@ async def services_of(session: ReadSession, appointment_ids: Sequence[UUID]) -> 
     for appointment_id, row in await session.execute(statement):
         found.setdefault(appointment_id, []).append(row)
     return found
+
+
+async def place(session: ReadSession, location_id: UUID) -> tuple[Location, Sequence[Open], datetime, datetime] | None:
+    """The location with its hours, the product's time and the real one."""
+    same = (LocationHours.tenant_id == Location.tenant_id) & (LocationHours.location_id == Location.id)
+    statement = (
+        select(Location, LocationHours, func.app_now(type_=_MOMENT), func.clock_timestamp(type_=_MOMENT))
+        .outerjoin(LocationHours, same)
+        .where(Location.tenant_id == session.scope.tenant_id, Location.id == location_id)
+        .execution_options(populate_existing=True)
+    )
+    rows = (await session.execute(statement)).all()
+    if not rows:
+        return None
+    location, _, now, real_now = rows[0]
+    opened = [Open(row.day_of_week, row.opens_at, row.closes_at) for _, row, *_ in rows if row is not None]
+    return location, opened, now, real_now
+
+
+async def busy(
+    session: ReadSession, location_id: UUID, begins: datetime, ends: datetime, but: UUID | None = None
+) -> Sequence[Busy]:
+    """What is taken of a location between these instants: its bays by appointments (all `but` one) and holds that have not
+    expired, the whole of it by closures. Whatever else keeps a location busy becomes one more part of this union."""
+    row, shut = Appointment, Closure
+    held = and_(row.status == AppointmentStatus.HELD, row.hold_expires_at > func.app_now())
+    taken = select(row.bay, row.starts_at, row.ends_at).where(
+        row.tenant_id == session.scope.tenant_id,
+        row.location_id == location_id,
+        or_(row.status == AppointmentStatus.CONFIRMED, held),
+        row.ends_at > begins,
+        row.starts_at < ends,
+    )
+    if but is not None:
+        taken = taken.where(row.id != but)
+    closed = select(type_coerce(null(), Integer), shut.starts_at, shut.ends_at).where(
+        shut.tenant_id == session.scope.tenant_id,
+        shut.location_id == location_id,
+        shut.ends_at > begins,
+        shut.starts_at < ends,
+    )
+    return [Busy(start, end, bay) for bay, start, end in await session.execute(union_all(taken, closed))]
 
 
 def _terms(session: ReadSession, query: AppointmentQuery) -> Iterable[ColumnElement[bool]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 from uuid import UUID
 
 from strawberry.types import Info
 
+from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.loaders import Loaders
@@ -36,8 +37,8 @@ T = TypeVar("T")
 class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
-    `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `links` makes those in a preview; without one
-    what needs it is unavailable.
+    `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds and takes times, `links` makes those
+    in a preview; without one what needs it is unavailable.
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -54,6 +55,7 @@ class GraphQLServices:
     budgets: Budgets | None = None
     any_document: bool = False
     messages: Messages | None = None
+    booking: Booking | None = None
     links: LinkSigner | None = None
 
 
@@ -105,6 +107,15 @@ class Context:
         if self.claims.role is not Role.PLATFORM_ADMIN:
             return await self.run(query)
         async with self._lock, self.services.tenancy.read(Scope.service(tenant_id, self.claims.subject)) as session:
+            return await query(session)
+
+    async def serving(self, query: Callable[[ReadSession], Awaitable[T]]) -> T:
+        """As `run`; for a visitor in a service's session of its locations, since what the service reads is more than a visitor
+        may see: only the answer is for them."""
+        if self.claims.role is not Role.VISITOR:
+            return await self.run(query)
+        service = replace(self.scope, role=None, lead_id=None, session_id=None)
+        async with self._lock, self.services.tenancy.read(service) as session:
             return await query(session)
 
     @asynccontextmanager

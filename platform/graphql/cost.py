@@ -54,6 +54,7 @@ MUTATION = 10
 LISTS: Mapping[str, int] = {
     "Location.hours": 14,
     "Location.services": 25,
+    "Query.availableSlots": 500,
     "Report.byDay": 31,
     "Report.byLocation": 200,
     "Report.byService": 25,

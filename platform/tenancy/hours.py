@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import time
 from typing import Protocol
 
-__all__ = ["MINUTES_A_DAY", "Stretch", "closing_minute", "ends_after_it_begins", "first_overlap", "minute"]
+__all__ = ["MINUTES_A_DAY", "Open", "Stretch", "closing_minute", "ends_after_it_begins", "first_overlap", "minute"]
 
 MINUTES_A_DAY = 24 * 60
 
@@ -26,6 +27,15 @@ class Stretch(Protocol):
     def opens_at(self) -> time: ...
     @property
     def closes_at(self) -> time: ...
+
+
+@dataclass(frozen=True)
+class Open:
+    """A stretch by itself."""
+
+    day_of_week: int
+    opens_at: time
+    closes_at: time
 
 
 def minute(wall: time) -> int:

@@ -64,6 +64,17 @@ class LinkSigner:
         body = tenant_id.bytes + lead_id.bytes
         return _encode(body + _tag(self._keys[0], purpose, body))
 
+    def sign(self, purpose: str, body: bytes) -> str:
+        """A token that carries `body`, readable by whoever has it; see `signed`."""
+        return _encode(body + _tag(self._keys[0], f"signed {purpose}", body))
+
+    def signed(self, purpose: str, token: str) -> bytes | None:
+        """The body of a token that `sign` made for this purpose; None if it is not one of ours."""
+        raw = _decode(token)
+        body, tag = raw[:-_TAG], raw[-_TAG:]
+        matches = [hmac.compare_digest(_tag(key, f"signed {purpose}", body), tag) for key in self._keys]
+        return body if len(raw) >= _TAG and any(matches) else None
+
     def ticket(self, purpose: str, tenant_id: UUID, lead_id: UUID, expires_at: datetime) -> str:
         """A token for one use until `expires_at`, another one each time; it is no link's token."""
         expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY, "big")

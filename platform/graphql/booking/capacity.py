@@ -8,7 +8,7 @@ from uuid import UUID
 
 import strawberry
 
-from lead_orchestrator.booking.capacity import Open, Value, change_location, set_hours
+from lead_orchestrator.booking.capacity import Value, change_location, set_hours
 from lead_orchestrator.errors import AppError
 from lead_orchestrator.graphql.catalog.types import LocationPayload
 from lead_orchestrator.graphql.connections import UserError
@@ -18,6 +18,7 @@ from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.tenant_types import Location
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy import models
+from lead_orchestrator.tenancy.hours import Open
 from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["CapacityMutations"]

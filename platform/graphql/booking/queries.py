@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from lead_orchestrator.graphql.booking.types import Appointment, AppointmentConnection, AppointmentFilter
+from lead_orchestrator.errors import UnavailableError
+from lead_orchestrator.graphql.booking.types import Appointment, AppointmentConnection, AppointmentFilter, Slot
 from lead_orchestrator.graphql.connections import Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Role
 from lead_orchestrator.graphql.permissions import requires
-from lead_orchestrator.ids import Kind
+from lead_orchestrator.ids import Kind, decode
 
 __all__ = ["BOOKING_NODES", "BookingQueries"]
 
@@ -30,6 +33,29 @@ class BookingQueries:
     ) -> AppointmentConnection:
         """The latest first."""
         return await AppointmentConnection.load(info, (filter or AppointmentFilter()).query(), first, after)
+
+    @strawberry.field
+    @requires(Role.VISITOR)
+    async def available_slots(
+        self,
+        info: Request,
+        location_id: strawberry.ID,
+        service_ids: list[strawberry.ID],
+        from_: Annotated[date, strawberry.argument(name="from")],
+        to: date,
+    ) -> list[Slot]:
+        """When these services, one after the other, can begin on the days from `from` to `to` in the location's zone, both
+        included; 62 days at most."""
+        booking = info.context.services.booking
+        if booking is None:
+            raise UnavailableError("nothing can be booked here")
+        place = decode(Kind.LOCATION, location_id, field="locationId")
+        services = [decode(Kind.SERVICE, one, field="serviceIds") for one in service_ids]
+        found = await info.context.serving(lambda session: booking.slots(session, place, services, from_, to))
+        return [
+            Slot(starts_at=one.starts_at, ends_at=one.ends_at, local_start=one.local_start, token=one.token)
+            for one in found
+        ]
 
 
 async def _appointment(info: Request, key: UUID) -> Appointment | None:

@@ -61,6 +61,26 @@ def in_days(number: int) -> Made:
     return Made(made)
 
 
+def day_in(number: int) -> Made:
+    """A day from now."""
+
+    async def made(_side: Side) -> str:
+        return (datetime.now(UTC) + timedelta(days=number)).date().isoformat()
+
+    return Made(made)
+
+
+SOLD = "location_id IS NOT NULL AND active"
+
+
+async def _selling(side: Side) -> str:
+    return f"{Kind.LOCATION.value}_{await side.resolved(Column('service_catalog', 'location_id', SOLD))}"
+
+
+SELLING = Made(_selling)
+"""The location that sells what `Id(Kind.SERVICE, SOLD)` is."""
+
+
 @dataclass(frozen=True)
 class Example:
     """`open_to_all` says why a stranger may have an effect on the franchise by it; then only what comes back is watched.
@@ -89,6 +109,15 @@ EXAMPLES: Mapping[str, Example] = {
             "startsAt": "2031-07-04T00:00:00-07:00",
             "endsAt": "2031-07-05T00:00:00-07:00",
         }
+    ),
+    "availableSlots": Example(
+        {
+            "locationId": SELLING,
+            "serviceIds": [Id(Kind.SERVICE, SOLD)],
+            "from": day_in(0),
+            "to": day_in(7),
+        },
+        wordless="moments, and tokens that are other ones each time",
     ),
     "cancelMessage": Example({"id": Id(Kind.MESSAGE, "status = 'SCHEDULED' AND kind = 'AD_HOC'")}),
     "createLead": Example(

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +15,7 @@ from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise
 from lead_orchestrator.services import Services, open_services
 from lead_orchestrator.settings import Settings
-from lead_orchestrator.tenancy.models import User
+from lead_orchestrator.tenancy.models import LocationHours, User
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.touches.models import TouchTemplate
@@ -141,6 +141,12 @@ async def _operations(services: Services, tenant: MadeTenant, leads: Sequence[Le
     for shop in tenant.shopmonkey_locations[:2]:
         await make_unrouted(tenancy, shop)
     async with tenancy.write(tenant.scope) as session:
+        always = [
+            LocationHours(tenant_id=tenant.id, location_id=place, day_of_week=day, opens_at=time(), closes_at=time())
+            for place in tenant.locations
+            for day in range(7)
+        ]
+        session.add_all(always)
         paused = leads[-2:]
         for lead in paused:
             await services.leads.pause(session, await session.merge(lead), "Paused by tests")

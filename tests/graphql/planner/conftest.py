@@ -12,6 +12,7 @@ import graphql
 import pytest_asyncio
 from sqlalchemy import insert, select, text
 
+from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.graphql.context import GraphQLServices
 from lead_orchestrator.graphql.planner.run import Planner
@@ -303,7 +304,7 @@ async def world(tenancy: Tenancy, secret_box: SecretBox, reader: Reader) -> Worl
     leads = Leads(secret_box)
     messages = Messages(Ledger(leads, DispatchPolicy()), secret_box, LINKS, Conversations())
     access = Access(verifier, RevocationList())
-    services = GraphQLServices(tenancy, leads, access, wake, links=LINKS, messages=messages)
+    services = GraphQLServices(tenancy, leads, access, wake, links=LINKS, messages=messages, booking=Booking(LINKS))
     schema = make_schema(development=False)
     ids = await _ids(tenancy, (ours, theirs))
     one, two = ours.locations[:2]

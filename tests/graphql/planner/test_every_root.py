@@ -21,6 +21,7 @@ _ADMINISTRATORS = "platform administrators ask as another database role, and hav
 PYTHON_ROOTS = {
     "tenants": _ADMINISTRATORS,
     "unroutedWebhooks": _ADMINISTRATORS,
+    "availableSlots": "free times are worked out in Python",
     "simulateTouches": "the gate decides, which is Python",
     "previewTemplate": "words are rendered, counted and laid out in Python",
 }
