@@ -81,12 +81,14 @@ class Messages:
         """As `send`, in the words of a template.
 
         Raises:
+            BadInputError: IN_THE_PAST, or due too far ahead.
             KeyReusedError: the key came with another message before.
             NotFoundError: the caller sees no such lead.
         """
 
         async def write() -> UUID:
             lead = await locked(session, lead_id)
+            _check_due(planned.due_at, await app_now(session))
             message = await plan(session, lead, planned, self._links)
             message.decision = await foresee(session, message, lead, self._secrets)
             _note(session, message, "written")

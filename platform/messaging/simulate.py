@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from lead_orchestrator.touches.service import schedules
 __all__ = ["Foreseen", "foresee", "simulate"]
 
 MOST_DEFERRALS = 10
+FURTHEST = timedelta(days=3660)
 _NOTHING_TO_SEND_FROM = "Not sent: the franchise has no messaging account"
 
 
@@ -61,7 +62,7 @@ async def simulate(
     `starting_at` None is now. Nothing is written. Answers, bookings and opt-outs to come are not foreseen.
 
     Raises:
-        BadInputError: the lead is of another location.
+        BadInputError: the lead is of another location, or `starting_at` is more than ten years away.
         NotFoundError: the caller sees no such lead or location.
     """
     lead, location = await _whom(session, lead_id, location_id)
@@ -69,9 +70,17 @@ async def simulate(
     touches = [schedule[number] for number in sorted(schedule)]
     messages = {touch.number: _message(lead, touch) for touch in touches}
     gathered = await gather(session, [Due(message, lead) for message in messages.values()], secrets)
-    start = starting_at or await app_now(session)
+    start = await _start(session, starting_at)
     facts = {n: gathered.facts[message.id] for n, message in messages.items()} if gathered else {}
     return list(_played(touches, facts, start, ZoneInfo(location.timezone)))
+
+
+async def _start(session: ReadSession, starting_at: datetime | None) -> datetime:
+    now = await app_now(session)
+    if starting_at is not None and abs(starting_at - now) > FURTHEST:
+        message = f"startingAt is {starting_at.isoformat()}: nothing is foreseen further than ten years from now"
+        raise BadInputError(message, field=("startingAt",))
+    return starting_at or now
 
 
 def _played(touches: list[Touch], facts: dict[int, Facts], start: datetime, zone: ZoneInfo) -> Iterator[Foreseen]:

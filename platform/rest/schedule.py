@@ -30,6 +30,7 @@ from lead_orchestrator.tenancy.tokens import Role
 __all__ = ["ScheduleEndpoint"]
 
 LARGEST_BODY = 128 * 1024
+LONGEST_VALUE = 300
 _STAFF = frozenset({Role.AGENT, Role.MANAGER, Role.OWNER})
 _TEXTS = ("leadId", "template", "variant", "channel", "body", "subject", "dueAt", "idempotencyKey")
 _SHOWN = 60
@@ -127,9 +128,10 @@ def _values(fields: Mapping[str, Any], kind: MessageKind) -> Mapping[str, str]:
         raise BadInputError("values is no object: send the template's variables as texts", field=("values",))
     for name, value in given.items():
         if name not in allowed_variables(kind):
-            raise BadInputError(f"{kind.value} has no variable {str(name)[:_SHOWN]!r}", field=("values", str(name)))
-        if not isinstance(value, str):
-            raise BadInputError(f"values.{name} is no text", field=("values", str(name)))
+            raise BadInputError(f"{kind.value} has no variable {name[:_SHOWN]!r}", field=("values", name))
+        if not isinstance(value, str) or len(value) > LONGEST_VALUE:
+            message = f"values.{name} is no text of {LONGEST_VALUE} characters at most"
+            raise BadInputError(message, field=("values", name))
     return given
 
 
@@ -175,6 +177,7 @@ async def _fields(request: Request) -> dict[str, Any]:
             raise BadInputError(f"the body has more than {LARGEST_BODY} bytes")
     try:
         read = json.loads(bytes(body))
+        json.dumps(read, ensure_ascii=False).encode()  # half of a surrogate pair is no text anywhere else
     except (ValueError, RecursionError):
         raise BadInputError("the body is no JSON: send one object") from None
     if not isinstance(read, dict):
@@ -183,13 +186,9 @@ async def _fields(request: Request) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in (*_TEXTS, "values"):
             raise BadInputError(f"there is no field {name[:_SHOWN]!r}: leave it out", field=(name[:_SHOWN],))
-        if name in _TEXTS and (not isinstance(value, str) or "\x00" in value or not _encodable(value)):
+        if name in _TEXTS and (not isinstance(value, str) or "\x00" in value):
             raise BadInputError(f"{name} is no text: send one without NUL characters", field=(name,))
     return fields
-
-
-def _encodable(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _digest(ticket: Ticket) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,6 +80,7 @@ async def test_what_is_wrong_is_said_with_its_field_and_nothing_is_written(
 ) -> None:
     lead = await make_lead(stack)
     right = {"leadId": f"lead_{lead.id}", "channel": "SMS", "body": "Hello", "idempotencyKey": "k"}
+    template = {"leadId": right["leadId"], "template": "REMINDER", "idempotencyKey": "k"}
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({**right, "leadId": "4711"}, ["leadId"]),
         ({**right, "channel": "FAX"}, ["channel"]),
@@ -90,17 +92,19 @@ async def test_what_is_wrong_is_said_with_its_field_and_nothing_is_written(
         ({**right, "idempotencyKey": ""}, ["idempotencyKey"]),
         ({**right, "template": "WELCOME"}, ["body"]),
         ({"leadId": right["leadId"], "template": "TOUCH", "idempotencyKey": "k"}, ["template"]),
-        (
-            {"leadId": right["leadId"], "template": "REMINDER", "values": {"x": "y"}, "idempotencyKey": "k"},
-            ["values", "x"],
-        ),
+        ({**template, "values": {"x": "y"}}, ["values", "x"]),
+        ({**template, "values": {"services": 7}}, ["values", "services"]),
+        ({**template, "values": {"services": "x" * 301}}, ["values", "services"]),
+        ({**template, "dueAt": "2020-01-01T00:00:00Z"}, ["dueAt"]),
+        ({**template, "dueAt": "9999-01-01T00:00:00Z"}, ["dueAt"]),
         ({"leadId": right["leadId"], "idempotencyKey": "k"}, ["channel"]),
     ]
 
     for body, field in cases:
         status, answer = await post(http, bearer(stack), **body)
         assert (status, answer["error"]["field"]) == (400, field), body
-    for content in (b"{", b"[]", b"x" * 200_000):
+    half = json.dumps({**template, "values": {"services": "\ud800"}, "\udfff": "x"}).encode()
+    for content in (b"{", b"[]", half, b"x" * 200_000):
         answer = (await http.post("/api/schedule", content=content, headers=bearer(stack))).status_code
         assert answer == 400
     assert await planned(stack) == []

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 import pytest_asyncio
 
 from lead_orchestrator.leads.models import Channel
@@ -113,6 +114,13 @@ async def test_others_leads_and_locations_do_not_exist(api: Api, ours: Franchise
         assert (await api.ask(token, SIMULATE, **given)).codes == ["NOT_FOUND"]
     both = {"lead": ours.lead_id, "location": f"loc_{ours.tenant.locations[1]}"}
     assert (await api.ask(ours.owner, SIMULATE, **both)).codes == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_start_that_nobody_can_foresee_is_refused(api: Api, tenant: MadeTenant, at: str) -> None:
+    answer = await api.ask(api.token(tenant.id, Role.AGENT), SIMULATE, at=at)
+
+    assert answer.codes == ["BAD_USER_INPUT"]
 
 
 async def test_a_visitor_is_refused(api: Api, ours: Franchise) -> None:
