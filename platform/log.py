@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from contextvars import ContextVar
+from pathlib import Path, PurePath
 from typing import TextIO
 
 import structlog
 
-__all__ = ["REQUEST_ID", "configure_logging", "get_logger"]
+__all__ = ["REQUEST_ID", "configure_logging", "get_logger", "where"]
+
+_OURS = str(Path(__file__).parent)
+_INNERMOST_FRAMES, _CAUSES = 6, 4
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request under way; every line that it causes has it. A variable of its own: structlog's are dear to set."""
@@ -29,7 +34,7 @@ def configure_logging(level: str, *, stream: TextIO | None = None, pretty: bool 
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _without_words,
     ]
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=False, pad_event_to=28) if pretty else structlog.processors.JSONRenderer()
@@ -54,6 +59,33 @@ def configure_logging(level: str, *, stream: TextIO | None = None, pretty: bool 
         logging.getLogger(noisy).setLevel(logging.WARNING)  # their lines carry addresses and numbers
 
 
+def where(error: BaseException) -> list[str]:
+    """Our innermost frames and the last one, without the message: a driver quotes the values it was given."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames[:-1] if frame.filename.startswith(_OURS)][-_INNERMOST_FRAMES:]
+    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in [*ours, *frames[-1:]]]
+
+
 def _add_request_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     request_id = REQUEST_ID.get()
     return event if request_id is None else {"request_id": request_id, **event}
+
+
+def _without_words(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What was raised and where, not what it says: drivers and clients quote what they refuse, and that may be a message."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info if isinstance(info, BaseException) else None
+    error = sys.exc_info()[1] if info is True else error
+    if error is None:
+        return event
+    return {**event, "error": " from ".join(_kinds(error)), "where": where(error)}
+
+
+def _kinds(error: BaseException | None) -> list[str]:
+    """The classes of an error and of what caused it, each with the SQLSTATE it may have."""
+    found: list[str] = []
+    while error is not None and len(found) < _CAUSES:
+        state = getattr(error, "sqlstate", None)
+        found.append(f"{type(error).__name__} ({state})" if state else type(error).__name__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found

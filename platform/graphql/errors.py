@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import PurePath
 from uuid import uuid4
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from lead_orchestrator.errors import AppError, UnavailableError
-from lead_orchestrator.log import get_logger
+from lead_orchestrator.log import get_logger, where
 
 __all__ = ["CODES", "is_unexpected", "presented"]
 
@@ -28,10 +26,8 @@ CODES = frozenset(
     }
 )
 _LONGEST_MESSAGE = 500
-_INNERMOST_FRAMES = 6
 # Statement time-out, lock time-out, shutting down, too many connections, connection lost.
 _AWAY = ("57014", "55P03", "57P", "53300", "08")
-_OURS = str(PurePath(__file__).parents[1])
 TOO_COMPLEX = "the document is nested too deep to be read: ask in several requests"
 
 
@@ -104,20 +100,13 @@ def _masked(error: GraphQLError, cause: BaseException) -> GraphQLError:
         error=type(cause).__name__,
         sqlstate=_sqlstate(cause),
         path=".".join(map(str, error.path or ())),
-        where=_where(cause),
+        where=where(cause),
     )
     if _is_away(cause):
         message = f"the database took too long or is away: ask for less, or again in a moment; it is logged as {number}"
         return _made(error, message, {"code": "INTERNAL", "reason": UnavailableError.code, "id": number})
     message = f"something went wrong on our side; it is logged as {number}"
     return _made(error, message, {"code": "INTERNAL", "id": number})
-
-
-def _where(cause: BaseException) -> list[str]:
-    """Our innermost frames and the last one, without the message: a driver quotes the values it was given."""
-    frames = traceback.extract_tb(cause.__traceback__)
-    ours = [frame for frame in frames[:-1] if frame.filename.startswith(_OURS)][-_INNERMOST_FRAMES:]
-    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in [*ours, *frames[-1:]]]
 
 
 def _made(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:

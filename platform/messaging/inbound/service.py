@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,9 +61,7 @@ class Inbound:
                 claimed = await inbox.claim(session, event_id, LEASE, MESSAGING)
                 return await self._apply(session, claimed) if claimed else None
         except Exception as error:  # noqa: BLE001 - one event that trips us must not hold up the others, nor be tried for ever
-            # Where, but not the error's own words: a database quotes the row that it refuses, and this one is a message.
-            where = traceback.format_tb(error.__traceback__)[-3:]
-            _log.error("event_unexpected", event_id=str(event_id), error=type(error).__name__, where=where)
+            _log.exception("event_unexpected", event_id=str(event_id))
             return await self._try_later(scope, event_id, f"unexpected: {type(error).__name__}")
 
     async def sweep(self, tenant_id: UUID, limit: int = 50) -> list[Applied]:
