@@ -135,7 +135,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger, secrets, links, Conversations()),
         booking=Booking(links),
-        inbound=Inbound(tenancy, Listening(leads, secrets, Conversations()), Statuses(leads, ledger)),
+        inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         reader=reader,

@@ -219,7 +219,8 @@ class OptOut(Base):
 class ScheduledMessage(Base):
     """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed.
 
-    `confirms_opt_out`: it tells a person who opted out that nothing more will come, and goes out nevertheless, once.
+    `confirms_opt_out`: it tells a person who opted out that nothing more will come, and goes out nevertheless, once and never
+    after `send_before`; of other messages that is when the contact hours of the last attempt end.
     `reference` is the name by which whoever planned it replaces or cancels it. `template_version` 0 is the built-in text;
     None: it was not made from a template of its kind. `retries` counts how often staff had it tried again.
     """

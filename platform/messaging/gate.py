@@ -6,7 +6,7 @@ It knows nothing but its `Facts`, which are read in the transaction that claims 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
@@ -86,6 +86,8 @@ class Facts:
     whatsapp_template: str | None = None
     confirms_opt_out: bool = False
     """The one message that goes out after an opt-out: it says, once, that nothing more will come."""
+    not_after: datetime | None = None
+    """When it is too late to send it at all."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,18 @@ Decision = Send | Defer | Suppress
 
 def decide(facts: Facts) -> Decision:
     """Send, defer or suppress, with the reason in words."""
+    decision = _decide(facts)
+    last = facts.not_after
+    if last is None or isinstance(decision, Suppress):
+        return decision
+    if isinstance(decision, Send) and facts.now < last:
+        return replace(decision, before=min(decision.before, last))
+    if isinstance(decision, Defer) and decision.until < last:
+        return decision
+    return Suppress(f"Not sent: it was to go out before {_local(last, facts)}, and not later")
+
+
+def _decide(facts: Facts) -> Decision:
     rules = RULES[facts.kind]
     if not facts.tenant_active:
         return Defer(facts.now + SUSPENDED_PAUSE, "Waiting: the franchise is suspended")

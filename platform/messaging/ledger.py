@@ -14,6 +14,7 @@ from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKin
 from lead_orchestrator.leads.service import Leads, locked, locked_person
 from lead_orchestrator.leads.status import ENDS_TOUCHES
 from lead_orchestrator.messaging import repository
+from lead_orchestrator.messaging.opt_out_replies import ended
 from lead_orchestrator.messaging.repository import Closing
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.models import Location
@@ -208,8 +209,8 @@ class Ledger:
             await repository.refuse_channel(page.session, channel, f"{refused.code}: {refused.message}")
             return await self._busy(page, lead, message, refused.code, self._policy.longest_backoff)
         if refused.opted_out:
-            both = [Channel.SMS, Channel.WHATSAPP] if channel is Channel.SMS else [channel]
-            await self._leads.opt_out(page.session, lead, both, f"Opted out at the carrier ({refused.code})")
+            why = f"Opted out at the carrier ({refused.code})"
+            await self._leads.opt_out(page.session, lead, ended(channel, None), why)
         await self._failed(page, lead, message, refused.code, refused.message)
         return None
 

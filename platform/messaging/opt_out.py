@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from lead_orchestrator.messaging.opt_out_words import vocabulary
 from lead_orchestrator.messaging.plain_words import clauses, own_words, plain, sentences, slips
+from lead_orchestrator.messaging.templates.defaults import Language
 
 __all__ = ["Intent", "Reading", "classify"]
 
@@ -31,14 +32,14 @@ class Reading:
     """What a text asks for, and why we think so (without its words: it may be logged and shown).
 
     `soft`: a START that is a mere yes; it restores only a person who opted out before and else is an ordinary answer.
-    `everywhere`: an opt-out that means every channel, not only the one it came by. `language` is `en` or `es`, to answer in.
+    `somebody_else`: who asks to be left alone is not the person we know, as behind a wrong number. `language` is to answer in.
     """
 
     intent: Intent
     why: str
     soft: bool = False
-    everywhere: bool = False
-    language: str = "en"
+    somebody_else: bool = False
+    language: Language = "en"
 
     @property
     def stops(self) -> bool:
@@ -53,9 +54,9 @@ def classify(text: str) -> Reading:
     words = _corrected(bare)
     reading = _keyword(bare) or _likely(own) if words else _signs(own)
     reading = reading or Reading(Intent.NONE, "Does not ask us to stop")
-    everywhere = reading.stops and vocabulary().everywhere.search(words) is not None
-    language = "es" if vocabulary().spanish.intersection(bare.split()) else "en"
-    return replace(reading, everywhere=everywhere, language=language)
+    somebody_else = reading.stops and vocabulary().somebody_else.search(words) is not None
+    language: Language = "es" if vocabulary().spanish.intersection(bare.split()) else "en"
+    return replace(reading, somebody_else=somebody_else, language=language)
 
 
 def _keyword(words: str) -> Reading | None:

@@ -1,7 +1,7 @@
-"""What a text that asks for STOP, START or HELP changes, and what we answer; the same rules for every channel.
+"""What a message that asks for STOP, START or HELP changes, and whether we answer it; the same rules for every channel.
 
 One confirmation for one opt-out, and none where the carrier or Twilio has said it already: 47 CFR 64.1200(a)(12) allows a single text
-that confirms, within five minutes and without a word of marketing.
+that confirms, within five minutes and without a word of marketing. The words are templates (`templates/defaults.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from enum import StrEnum
 
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.messaging.opt_out import Intent, Reading
+from lead_orchestrator.messaging.templates.models import TemplateVariant
 
-__all__ = ["CONFIRM_WITHIN", "Answer", "Change", "Situation", "answer", "answered_by_carrier"]
+__all__ = ["CONFIRM_WITHIN", "Answer", "Change", "Situation", "answer", "answered_by_carrier", "ended", "same_address"]
 
 CONFIRM_WITHIN = timedelta(minutes=5)
 """47 CFR 64.1200(a)(12): later than this, an opt-out is no longer confirmed."""
@@ -36,76 +37,63 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """`opted_out`: on the channel the text came by; `confirmed`: we have confirmed that opt-out before.
+    """`opted_out`: on the channel that the message came by, and so confirmed or known to the person before.
 
-    `carrier_answered`: see `answered_by_carrier`. `shop` and its `phone` are shown to the customer.
+    `carrier_answered`: see `answered_by_carrier`. `waited`: since the message reached us.
     """
 
     channel: Channel
     opted_out: bool
-    confirmed: bool
     carrier_answered: bool
-    shop: str
-    phone: str | None = None
+    waited: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do: the change on `channels`, then `text` on the channel the customer used; None says nothing."""
+    """What to do: the change on `channels`, then to say what `variant` says where the person wrote; None says nothing."""
 
     change: Change
-    channels: Sequence[Channel]
-    text: str | None
+    channels: Sequence[Channel] = ()
+    variant: TemplateVariant | None = None
 
 
 def answered_by_carrier(reading: Reading, channel: Channel, text: str, opt_out_type: str | None) -> bool:
-    """Whether the customer has had an answer before we read the text: Twilio says so (`OptOutType`), or it always does."""
+    """Whether the person has had an answer before we read the text: Twilio says so (`OptOutType`), or it always does."""
     if opt_out_type:
         return True
     return channel is Channel.SMS and text.strip().upper() in _CARRIER_WORDS.get(reading.intent, frozenset())
 
 
 def answer(reading: Reading, now: Situation) -> Answer:
-    """The change and the reply that a reading asks for."""
+    """The change that a reading asks for, and what is said about it."""
     if reading.stops:
-        silent = now.carrier_answered or now.confirmed or now.channel is Channel.EMAIL
-        text = None if silent else _say(reading, "stopped" if reading.intent is Intent.STOP else "understood", now)
-        return Answer(Change.OPT_OUT, _stopped_channels(reading, now.channel), text)
-    if reading.intent is Intent.START and now.opted_out:
-        text = None if now.carrier_answered else _say(reading, "restored", now)
-        return Answer(Change.RESTORE, _same_address(now.channel), text)
-    if reading.intent is Intent.HELP and not now.carrier_answered:
-        return Answer(Change.NOTHING, (), _say(reading, "help" if now.phone else "help_without_phone", now))
-    return Answer(Change.NOTHING, (), None)
+        late = now.waited >= CONFIRM_WITHIN
+        silent = now.carrier_answered or now.opted_out or late or now.channel is Channel.EMAIL
+        return Answer(Change.OPT_OUT, ended(now.channel, reading), None if silent else TemplateVariant.OPTED_OUT)
+    if _restores(reading, now):
+        silent = now.carrier_answered or now.channel is Channel.EMAIL
+        return Answer(Change.RESTORE, same_address(now.channel), None if silent else TemplateVariant.OPTED_IN)
+    if reading.intent is Intent.HELP and not now.carrier_answered and not now.opted_out:
+        return Answer(Change.NOTHING, variant=TemplateVariant.HELP)
+    return Answer(Change.NOTHING)
 
 
-def _stopped_channels(reading: Reading, channel: Channel) -> Sequence[Channel]:
-    """A keyword or "stop texting" is about the address it came from; who wants to be left alone means every one of them."""
-    return (*_TELEPHONE, Channel.EMAIL) if reading.everywhere else _same_address(channel)
+def ended(channel: Channel, reading: Reading | None) -> Sequence[Channel]:
+    """The channels that a stop on `channel` ends: every one of the person's, however the person said it.
+
+    Of somebody else, as behind a wrong number, only the address they wrote from. Where only the provider tells (None) it is the
+    provider's address: a number has texts and WhatsApp, while WhatsApp's own switch says nothing about texts.
+    """
+    if reading is None:
+        return (channel,) if channel is Channel.WHATSAPP else same_address(channel)
+    return same_address(channel) if reading.somebody_else else (*_TELEPHONE, Channel.EMAIL)
 
 
-def _same_address(channel: Channel) -> Sequence[Channel]:
+def same_address(channel: Channel) -> Sequence[Channel]:
+    """The channels that reach the address which `channel` reaches: a number has texts and WhatsApp."""
     return _TELEPHONE if channel in _TELEPHONE else (channel,)
 
 
-def _say(reading: Reading, which: str, now: Situation) -> str:
-    return _TEXTS[reading.language][which].format(shop=now.shop, phone=now.phone)
-
-
-# The Spanish has no accents that GSM-7 lacks: each fits one segment with a shop's name of up to 40 letters.
-_TEXTS = {
-    "en": {
-        "stopped": "You are unsubscribed and will get no more messages from {shop}. Reply START to get them again.",
-        "understood": "Understood: no more messages from {shop}. If that is not what you meant, reply START.",
-        "restored": "You will get messages from {shop} again. Reply STOP to end them, HELP for help.",
-        "help": "{shop}: texts about the quote you asked for. Call {phone} for help. Reply STOP to end. Msg&data rates may apply.",
-        "help_without_phone": "{shop}: texts about the quote you asked for. Reply to ask us, STOP to end. Msg&data rates may apply.",
-    },
-    "es": {
-        "stopped": "Hemos cancelado los mensajes de {shop}. Responda START para recibirlos de nuevo.",
-        "understood": "Entendido: hemos cancelado los mensajes de {shop}. Para recibirlos de nuevo, responda START.",
-        "restored": "Recibe de nuevo los mensajes de {shop}. Responda STOP para cancelar o AYUDA para ayuda.",
-        "help": "{shop}: mensajes sobre su solicitud de precio. Ayuda: {phone}. Responda STOP para cancelar. Pueden aplicar tarifas.",
-        "help_without_phone": "{shop}: mensajes sobre su solicitud de precio. Responda para hablar con nosotros o STOP para cancelar.",
-    },
-}
+def _restores(reading: Reading, now: Situation) -> bool:
+    """A keyword of who opted out where they write from; under a mail a mere yes is an answer to what the mail asks."""
+    return reading.intent is Intent.START and now.opted_out and not (reading.soft and now.channel is Channel.EMAIL)

@@ -28,7 +28,7 @@ class Vocabulary:
     spanish: frozenset[str]
     slips: Mapping[str, int]
     command: re.Pattern[str]
-    everywhere: re.Pattern[str]
+    somebody_else: re.Pattern[str]
     harmless: re.Pattern[str]
     phrases: Sequence[tuple[str, re.Pattern[str]]]
 
@@ -42,10 +42,14 @@ def vocabulary() -> Vocabulary:
         **{name: frozenset(_entries(listed)) for name, listed in raw["words"].items()},
         slips=raw["slips"],
         command=re.compile(f"{raw['commands']['begins']}(?!{raw['commands']['goes_on']})"),
-        everywhere=_compiled(raw["everywhere"]["patterns"], groups),
+        somebody_else=_compiled(_of_somebody_else(raw["phrases"]), groups),
         harmless=_compiled(raw["harmless"]["patterns"], groups),
         phrases=[(phrase["why"], _compiled(phrase["patterns"], groups)) for phrase in raw["phrases"]],
     )
+
+
+def _of_somebody_else(phrases: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [pattern for phrase in phrases if phrase.get("somebody_else") for pattern in phrase["patterns"]]
 
 
 def _entries(listed: str) -> list[str]:

@@ -12,7 +12,7 @@ from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, MessageKind, ScheduledMessage
 from lead_orchestrator.leads.service import reachable
 from lead_orchestrator.messaging import repository
-from lead_orchestrator.messaging.templates.defaults import allowed_variables
+from lead_orchestrator.messaging.templates.defaults import Language, allowed_variables
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.messaging.templates.service import in_force, message_values
 from lead_orchestrator.tenancy import repository as tenancy_repository
@@ -29,6 +29,7 @@ class Planned:
 
     `channels` in the order they are tried: the first one on which the lead is reached and did not opt out. `values` are the
     variables of the kind, empty where they are left out. A message that waits under the same `reference` is replaced.
+    `language` chooses among the built-in texts. `confirms_opt_out_before`: it confirms an opt-out, which it may until then.
     """
 
     kind: MessageKind
@@ -37,6 +38,8 @@ class Planned:
     channels: Sequence[Channel] = (Channel.SMS, Channel.EMAIL)
     values: Mapping[str, str] = field(default_factory=dict)
     reference: str | None = None
+    language: Language = "en"
+    confirms_opt_out_before: datetime | None = None
 
     def request(self, lead_id: UUID) -> dict[str, object]:
         """What an idempotency key stands for."""
@@ -63,7 +66,7 @@ async def plan(session: WriteSession, lead: Lead, planned: Planned, links: LinkS
         await cancel_planned(session, lead, planned.reference, "Replaced by a newer one")
     open_channels = [channel for channel in planned.channels if channel in reachable(lead)]
     channel = (open_channels or list(planned.channels))[0]
-    wording = await in_force(session, location.id, planned.kind, planned.variant, channel)
+    wording = await in_force(session, location.id, planned.kind, planned.variant, channel, planned.language)
     filled = dict.fromkeys(allowed_variables(planned.kind), "")
     filled |= message_values(lead, location, links, planned.values)
     now = await app_now(session)
@@ -79,6 +82,8 @@ async def plan(session: WriteSession, lead: Lead, planned: Planned, links: LinkS
         body=body,
         segments=segments(body)[1] if channel is Channel.SMS else None,
         due_at=planned.due_at or now,
+        confirms_opt_out=planned.confirms_opt_out_before is not None,
+        send_before=planned.confirms_opt_out_before,
         reference=planned.reference,
         template_id=wording.template_id,
         template_version=wording.version,

@@ -486,3 +486,23 @@ def test_a_deferred_message_is_not_deferred_for_the_hours_again(known: Facts) ->
 
     if isinstance(first, Defer):
         assert isinstance(decide(replace(known, tenant_active=True, sent=(), now=first.until)), Send)
+
+
+def test_what_confirms_an_opt_out_expires_with_its_five_minutes() -> None:
+    late = NOON + timedelta(minutes=5)
+    confirmation = facts(
+        kind=MessageKind.REPLY,
+        channels=[Channel.SMS],
+        opted_out=frozenset({Channel.SMS}),
+        confirms_opt_out=True,
+        wrote_at={Channel.SMS: NOON},
+        not_after=late,
+    )
+
+    send = sent(decide(confirmation))
+    too_late = suppressed(decide(replace(confirmation, now=late)))
+    held_up = suppressed(decide(replace(confirmation, tenant_active=False)))
+
+    assert send.before == late
+    assert too_late.decision == "Not sent: it was to go out before Mon 2026-11-23 12:05, and not later"
+    assert held_up.decision == too_late.decision

@@ -1,35 +1,50 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.leads.models import Channel, MessageKind
 from lead_orchestrator.messaging.opt_out import classify
-from lead_orchestrator.messaging.opt_out_replies import Change, Situation, answer, answered_by_carrier
+from lead_orchestrator.messaging.opt_out_replies import (
+    CONFIRM_WITHIN,
+    Change,
+    Situation,
+    answer,
+    answered_by_carrier,
+    ended,
+)
+from lead_orchestrator.messaging.templates.defaults import built_in
+from lead_orchestrator.messaging.templates.models import TemplateVariant
+from lead_orchestrator.touches.templates import render, segments
 
-FRESH = Situation(Channel.SMS, opted_out=False, confirmed=False, carrier_answered=False, shop="Sun Shade Tint")
-OUT = replace(FRESH, opted_out=True, confirmed=True)
+FRESH = Situation(Channel.SMS, opted_out=False, carrier_answered=False)
+OUT = replace(FRESH, opted_out=True)
 TELEPHONE = [Channel.SMS, Channel.WHATSAPP]
+EVERY = [*TELEPHONE, Channel.EMAIL]
+
+
+@pytest.mark.parametrize("text", ["stop!", "please stop texting me", "ALTO", "no me escriban más"])
+@pytest.mark.parametrize("channel", TELEPHONE)
+def test_an_opt_out_is_confirmed_once(text: str, channel: Channel) -> None:
+    first = answer(classify(text), replace(FRESH, channel=channel))
+    again = answer(classify(text), replace(OUT, channel=channel))
+
+    assert (first.change, first.variant) == (Change.OPT_OUT, TemplateVariant.OPTED_OUT)
+    assert (again.change, again.variant) == (Change.OPT_OUT, None)
 
 
 @pytest.mark.parametrize(
-    ("text", "begins"),
-    [
-        ("stop!", "You are unsubscribed"),
-        ("please stop texting me", "Understood: no more messages from Sun Shade Tint."),
-        ("ALTO", "Hemos cancelado"),
-        ("no me escriban más", "Entendido: hemos cancelado"),
-    ],
+    ("waited", "confirmed"),
+    [(CONFIRM_WITHIN - timedelta(seconds=1), True), (CONFIRM_WITHIN, False), (timedelta(hours=3), False)],
 )
-def test_an_opt_out_is_confirmed_once_in_its_language(text: str, begins: str) -> None:
-    first = answer(classify(text), FRESH)
-    again = answer(classify(text), OUT)
+def test_an_opt_out_that_is_read_five_minutes_late_counts_and_is_not_confirmed(
+    waited: timedelta, confirmed: bool
+) -> None:
+    late = answer(classify("please stop"), replace(FRESH, waited=waited))
 
-    assert (first.change, list(first.channels)) == (Change.OPT_OUT, TELEPHONE)
-    assert (first.text or "").startswith(begins)
-    assert "START" in (first.text or "")
-    assert (again.change, again.text) == (Change.OPT_OUT, None)
+    assert (late.change, late.variant is not None) == (Change.OPT_OUT, confirmed)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +56,7 @@ def test_an_opt_out_that_the_carrier_has_answered_is_not_confirmed_by_us(text: s
     answered = answered_by_carrier(reading, Channel.SMS, text, opt_out_type)
 
     assert answered
-    assert answer(reading, replace(FRESH, carrier_answered=answered)).text is None
+    assert answer(reading, replace(FRESH, carrier_answered=answered)).variant is None
 
 
 @pytest.mark.parametrize(
@@ -58,30 +73,29 @@ def test_the_carrier_is_not_thought_to_answer_what_it_does_not_know(text: str, c
     assert not answered_by_carrier(classify(text), channel, text, None)
 
 
-def test_an_opt_out_by_mail_ends_the_mails_and_is_not_confirmed_by_one_more() -> None:
+def test_an_opt_out_by_mail_is_not_confirmed_by_one_more() -> None:
     reply = answer(classify("unsubscribe"), replace(FRESH, channel=Channel.EMAIL))
 
-    assert (reply.change, list(reply.channels), reply.text) == (Change.OPT_OUT, [Channel.EMAIL], None)
+    assert (reply.change, reply.variant) == (Change.OPT_OUT, None)
 
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "do not contact me again",
-        "leave me alone",
-        "take me off your list",
-        "delete my data please, stop",
-        "déjenme en paz",
-        "sáquenme de su lista",
-    ],
+    ["STOP", "do not contact me again", "please stop texting me", "déjenme en paz", "sáquenme de su lista", "baja"],
 )
-@pytest.mark.parametrize("channel", [Channel.SMS, Channel.EMAIL])
-def test_who_wants_to_be_left_alone_is_left_alone_on_every_channel(text: str, channel: Channel) -> None:
-    assert list(answer(classify(text), replace(FRESH, channel=channel)).channels) == [*TELEPHONE, Channel.EMAIL]
+@pytest.mark.parametrize("channel", EVERY)
+def test_who_asks_us_to_stop_is_left_alone_on_every_channel(text: str, channel: Channel) -> None:
+    assert list(answer(classify(text), replace(FRESH, channel=channel)).channels) == EVERY
 
 
-def test_a_wrong_number_says_nothing_about_the_mail_address() -> None:
-    assert list(answer(classify("wrong number"), FRESH).channels) == TELEPHONE
+@pytest.mark.parametrize("text", ["wrong number", "Wrong number, stop texting me", "número equivocado"])
+def test_a_wrong_address_says_nothing_about_the_persons_other_ones(text: str) -> None:
+    assert list(answer(classify(text), FRESH).channels) == TELEPHONE
+    assert list(answer(classify(text), replace(FRESH, channel=Channel.EMAIL)).channels) == [Channel.EMAIL]
+
+
+def test_what_only_the_provider_knows_is_about_its_own_address() -> None:
+    assert [list(ended(channel, None)) for channel in EVERY] == [TELEPHONE, [Channel.WHATSAPP], [Channel.EMAIL]]
 
 
 @pytest.mark.parametrize("text", ["START", "unstop", "YES", "sí"])
@@ -89,33 +103,48 @@ def test_start_or_a_yes_restores_who_opted_out_and_means_nothing_else(text: str)
     restored = answer(classify(text), OUT)
 
     assert (restored.change, list(restored.channels)) == (Change.RESTORE, TELEPHONE)
-    assert "STOP" in (restored.text or "")
-    assert answer(classify(text), replace(OUT, carrier_answered=True)).text is None
+    assert restored.variant is TemplateVariant.OPTED_IN
+    assert answer(classify(text), replace(OUT, carrier_answered=True)).variant is None
     assert answer(classify(text), FRESH).change is Change.NOTHING
-    assert answer(classify(text), FRESH).text is None
+    assert answer(classify(text), FRESH).variant is None
 
 
-def test_help_says_who_writes_how_to_reach_them_and_how_to_stop() -> None:
-    with_phone = answer(classify("HELP?"), replace(FRESH, phone="+13105550100")).text or ""
-    without = answer(classify("¡Ayuda!"), FRESH).text or ""
+def test_a_start_by_mail_restores_the_mails_and_a_yes_there_is_an_answer() -> None:
+    by_mail = replace(OUT, channel=Channel.EMAIL)
 
-    assert all(part in with_phone for part in ("Sun Shade Tint", "+13105550100", "STOP", "rates"))
-    assert "Sun Shade Tint" in without
-    assert "None" not in without
-    assert answer(classify("HELP"), replace(FRESH, carrier_answered=True)).text is None
+    restored = answer(classify("START"), by_mail)
+
+    assert (restored.change, list(restored.channels), restored.variant) == (Change.RESTORE, [Channel.EMAIL], None)
+    assert answer(classify("Yes"), by_mail).change is Change.NOTHING
 
 
-@pytest.mark.parametrize("text", ["stop!", "please stop", "alto", "no me escriban", "start", "alta", "help", "ayuda"])
-def test_a_reply_is_one_segment_of_the_plain_alphabet(text: str) -> None:
-    now = OUT if classify(text).intent.value == "START" else FRESH
-    said = answer(classify(text), replace(now, shop="Sun Shade Tint Los Angeles", phone="+13105550100")).text or ""
+@pytest.mark.parametrize("text", ["HELP?", "¡Ayuda!"])
+def test_help_is_answered_once_and_not_to_who_opted_out(text: str) -> None:
+    assert answer(classify(text), FRESH).variant is TemplateVariant.HELP
+    assert answer(classify(text), replace(FRESH, carrier_answered=True)).variant is None
+    assert answer(classify(text), OUT).variant is None
 
-    assert said
-    assert said.isascii()
-    assert len(said) <= 160
+
+@pytest.mark.parametrize("variant", [TemplateVariant.OPTED_OUT, TemplateVariant.OPTED_IN, TemplateVariant.HELP])
+@pytest.mark.parametrize("phone", ["+13105550100", ""])
+def test_what_we_say_is_one_segment_in_the_persons_language(variant: TemplateVariant, phone: str) -> None:
+    values = {"shop_name": "Sun Shade Window Tint of Los Angeles W", "shop_phone": phone}
+    texts = [
+        render(built_in(MessageKind.REPLY, variant, channel, classify(text).language).body, values)
+        for text in ("help", "ayuda")
+        for channel in TELEPHONE
+    ]
+
+    english, spanish = texts[0], texts[2]
+    assert texts == [english] * 2 + [spanish] * 2
+    assert english != spanish
+    for text in (english, spanish):
+        assert segments(text) == ("GSM-7", 1)
+        assert values["shop_name"] in text
+        assert "STOP" in text or "START" in text
 
 
 def test_an_ordinary_message_changes_nothing_and_is_not_answered_here() -> None:
     for now in (FRESH, OUT):
         reply = answer(classify("How much for a Civic?"), now)
-        assert (reply.change, reply.text) == (Change.NOTHING, None)
+        assert (reply.change, reply.variant) == (Change.NOTHING, None)

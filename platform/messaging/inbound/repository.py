@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def add(session: WriteSession, row: MessageLog | ScheduledMessage) -> None:
+def add(session: WriteSession, row: MessageLog) -> None:
     session.add(row)
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.ingestion import repository as inbox
 from lead_orchestrator.leads.ingestion.models import MESSAGING, EventStatus, WebhookEvent
 from lead_orchestrator.log import get_logger
@@ -84,8 +85,9 @@ class Inbound:
             return Applied(EventStatus.IGNORED, "what it said is not kept any more", message=False)
         told, location = cast("dict[str, object]", event.payload["told"]), event.payload["location"]
         if event.operation == "message":
-            listened = await self._listening.hear(session, Heard.of(told), UUID(str(location)) if location else None)
-            return _heard(listened)
+            place = UUID(str(location)) if location else None
+            waited = await real_now(session) - event.received_at
+            return _heard(await self._listening.hear(session, Heard.of(told), place, waited))
         outcome = await self._statuses.apply(session, News.of(told))
         return Applied(EventStatus.PROCESSED, outcome, message=False)
 

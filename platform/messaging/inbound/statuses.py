@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.integrations.providers import Accepted
-from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
+from lead_orchestrator.leads.models import Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.leads.service import Leads, locked, locked_person
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.inbound import repository
 from lead_orchestrator.messaging.inbound.models import Arrival, News
 from lead_orchestrator.messaging.ledger import Ledger
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.messaging.opt_out_replies import ended
 from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["Statuses"]
@@ -20,8 +21,6 @@ _log = get_logger(__name__)
 _RANKS = {"SENT": 1, "FAILED": 2, "UNDELIVERED": 3, "DELIVERED": 4}
 _UNSETTLED = (MessageStatus.SENDING, MessageStatus.UNKNOWN, MessageStatus.SCHEDULED)
 _ARRIVES = (MessageStatus.SENT, MessageStatus.DELIVERED)
-_ALSO = {Channel.SMS: [Channel.SMS, Channel.WHATSAPP]}
-"""Who told the carrier to stop texts is not written to by WhatsApp either: it is the same number."""
 
 
 class Statuses:
@@ -46,8 +45,8 @@ class Statuses:
             await self._accepted(session, message, attempt, news)
         outcome = await self._moved(session, lead, message, attempt, news)
         if news.opted_out:
-            channels = _ALSO.get(news.channel, [news.channel])
-            await self._leads.opt_out(session, lead, channels, f"Opted out at the provider ({news.code or 'told us'})")
+            why = f"Opted out at the provider ({news.code or 'told us'})"
+            await self._leads.opt_out(session, lead, ended(news.channel, None), why)
         return outcome
 
     async def _accepted(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from lead_orchestrator.leads.models import Channel, MessageKind
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.touches.schedule import VARIABLES
 
-__all__ = ["VARIANTS", "Wording", "allowed_variables", "built_in"]
+__all__ = ["VARIANTS", "Language", "Wording", "allowed_variables", "built_in"]
+
+Language = Literal["en", "es"]
 
 _V = TemplateVariant
 
@@ -40,9 +43,10 @@ def allowed_variables(kind: MessageKind) -> frozenset[str]:
     return GENERAL | OF_APPOINTMENTS if kind in (MessageKind.CONFIRMATION, MessageKind.REMINDER) else GENERAL
 
 
-def built_in(kind: MessageKind, variant: TemplateVariant, channel: Channel) -> Wording:
-    """The built-in template; WhatsApp says what a text says."""
-    text, subject, mail = _TEXTS[kind, variant]
+def built_in(kind: MessageKind, variant: TemplateVariant, channel: Channel, language: Language = "en") -> Wording:
+    """The built-in template; WhatsApp says what a text says. What answers an opt-out or HELP is there in Spanish too."""
+    own = _SPANISH.get((kind, variant)) if language == "es" else None
+    text, subject, mail = own or _TEXTS[kind, variant]
     return Wording(subject, mail) if channel is Channel.EMAIL else Wording(None, text)
 
 
@@ -127,23 +131,47 @@ Can't make it? Change it here: {manage_link}""",
 thank you for your message. Somebody will get back to you as soon as they are free.""",
     ),
     (MessageKind.REPLY, _V.OPTED_OUT): (
-        "{shop_name}: you are unsubscribed and will get no more messages. Reply START to hear from us again.",
+        "You are unsubscribed and will get no more messages from {shop_name}. Reply START to get them again.",
         "You are unsubscribed",
         """You are unsubscribed and will get no more e-mails about your quote.""",
     ),
     (MessageKind.REPLY, _V.OPTED_IN): (
-        "{shop_name}: you are subscribed again. Reply HELP for help, STOP to opt out.",
+        "You will get messages from {shop_name} again. Reply STOP to end them, HELP for help.",
         "You are subscribed again",
-        """You are subscribed again. Welcome back!""",
+        """You will get e-mails about your quote again. Welcome back!""",
     ),
     (MessageKind.REPLY, _V.HELP): (
         (
-            "{shop_name}: messages about your quote and your appointment. For help call {shop_phone|the shop}. "
-            "Message and data rates may apply. Reply STOP to opt out."
+            "{shop_name}: messages about your quote. For help call {shop_phone|us} or just reply. "
+            "STOP ends them. Msg&data rates may apply."
         ),
         "How we can help",
         """You get messages about your quote and your appointment from us.
 
 For help call {shop_phone|the shop} or simply answer this e-mail.""",
+    ),
+}
+
+# Without the accents that GSM-7 lacks: each text fits one segment with a shop's name of up to 40 letters.
+_SPANISH: dict[tuple[MessageKind, TemplateVariant], tuple[str, str, str]] = {
+    (MessageKind.REPLY, _V.OPTED_OUT): (
+        "Hemos cancelado los mensajes de {shop_name}. Responda START para recibirlos de nuevo.",
+        "Ya no recibirá más mensajes",
+        """Ya no recibirá más correos sobre su solicitud de precio.""",
+    ),
+    (MessageKind.REPLY, _V.OPTED_IN): (
+        "Recibe de nuevo los mensajes de {shop_name}. Responda STOP para cancelar o AYUDA para ayuda.",
+        "Recibe de nuevo nuestros mensajes",
+        """Vuelve a recibir correos sobre su solicitud de precio. ¡Bienvenido de nuevo!""",
+    ),
+    (MessageKind.REPLY, _V.HELP): (
+        (
+            "{shop_name}: mensajes sobre su solicitud. Ayuda: llame al {shop_phone|taller} o responda. "
+            "STOP para cancelar. Pueden aplicar tarifas."
+        ),
+        "Cómo podemos ayudarle",
+        """Recibe nuestros mensajes sobre su solicitud de precio y su cita.
+
+Para ayuda llame al {shop_phone|taller} o responda a este correo.""",
     ),
 }

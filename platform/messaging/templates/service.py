@@ -11,7 +11,7 @@ from lead_orchestrator.errors import AppError, BadInputError, ForbiddenError, No
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.leads.models import Channel, Lead, MessageKind
 from lead_orchestrator.messaging.templates import repository
-from lead_orchestrator.messaging.templates.defaults import VARIANTS, Wording, allowed_variables, built_in
+from lead_orchestrator.messaging.templates.defaults import VARIANTS, Language, Wording, allowed_variables, built_in
 from lead_orchestrator.messaging.templates.models import MessageTemplate, TemplateVariant
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.links import LinkSigner
@@ -45,11 +45,19 @@ class TemplateError(BadInputError):
 
 
 async def in_force(
-    session: ReadSession, location_id: UUID | None, kind: MessageKind, variant: TemplateVariant, channel: Channel
+    session: ReadSession,
+    location_id: UUID | None,
+    kind: MessageKind,
+    variant: TemplateVariant,
+    channel: Channel,
+    language: Language = "en",
 ) -> Wording:
-    """What a message of this kind says at a location: its own template, else the tenant's, else the built-in one."""
+    """What a message of this kind says at a location: its own template, else the tenant's, else the built-in one.
+
+    A franchise's own template has no language: it is there for everybody. `language` chooses among the built-in ones.
+    """
     row = await repository.newest(session, location_id, kind, variant, channel)
-    return Wording(row.subject, row.body, row.version, row.id) if row else built_in(kind, variant, channel)
+    return Wording(row.subject, row.body, row.version, row.id) if row else built_in(kind, variant, channel, language)
 
 
 async def set_template(session: WriteSession, change: TemplateChange) -> MessageTemplate:
