@@ -154,12 +154,14 @@ class Dispatcher:
         gathered = await gather(session, due, self._secrets)
         if gathered is None:
             return None, []
-        busy, lease_until = set(gathered.busy), await real_now(session) + timedelta(seconds=self._policy.lease)
+        lease_until = await real_now(session) + timedelta(seconds=self._policy.lease)
         intents: list[_Intent] = []
+        taken: set[str] = set()
         for item in due:
-            if item.lead.id in busy:
-                continue  # one message per lead at a time; this one stays due
-            busy.add(item.lead.id)
+            person = {str(item.lead.id), *filter(None, item.lead.addresses.values())}
+            if item.lead.id in gathered.busy or person & taken:
+                continue  # one message per person at a time; this one stays due
+            taken |= person
             intent = await self._follow(session, item, gathered, lease_until, result)
             intents += [intent] if intent else []
         await repository.add_attempts(session, [intent.attempt for intent in intents])

@@ -34,7 +34,7 @@ _ALTERNATIVES = (Channel.SMS, Channel.EMAIL)
 class Gathered:
     """The facts of each message of a batch by its id, and what sending any of them takes.
 
-    `busy` are the leads of whom a message is just being sent.
+    `busy` are the leads to whose person a message is just being sent.
     """
 
     now: datetime

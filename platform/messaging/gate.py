@@ -56,7 +56,7 @@ RULES: Mapping[MessageKind, Rules] = {
 class Facts:
     """All that a decision rests on. `channels` are those the message could take, the wanted one first.
 
-    `sent` is when the lead was written to within the last week, `wrote_at` when the person last wrote to us on a channel,
+    `sent` is when the person was written to within the last week, `wrote_at` when the person last wrote to us on a channel,
     within the last day. `refused` are channels whose provider refused the franchise's account the last time.
     """
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     CompoundSelect,
     Select,
     Table,
@@ -24,9 +25,11 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    union,
     union_all,
     update,
 )
+from sqlalchemy.orm import aliased
 
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.leads.models import Channel, Lead, MessageStatus, OptOut, ScheduledMessage
@@ -62,6 +65,7 @@ __all__ = [
     "relock_message",
     "setting",
     "traffic",
+    "traffic_statement",
 ]
 
 _APP_NOW = func.app_now()
@@ -94,8 +98,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Traffic:
-    """By lead: whom a message is just being sent; whose conversation a person has; when each was written to within a week,
-    and when the person last wrote on each channel within a day."""
+    """By lead: whose person a message is just being sent; whose conversation somebody of staff has; when the person was written
+    to within a week, as this lead or as another with an address of it; when they last wrote on each channel within a day."""
 
     sending: set[UUID]
     with_person: set[UUID]
@@ -189,7 +193,7 @@ async def opted_out_addresses(session: ReadSession, hashes: Sequence[bytes]) -> 
 async def traffic(session: ReadSession, lead_ids: Sequence[UUID]) -> Traffic:
     """What happened lately between us and these leads; read after their lock was taken."""
     found = Traffic(set(), set(), {}, {})
-    for lead_id, what, channel, at in await session.execute(_traffic(session.scope.tenant_id, lead_ids)):
+    for lead_id, what, channel, at in await session.execute(traffic_statement(session.scope.tenant_id, lead_ids)):
         match what:
             case "sending":
                 found.sending.add(lead_id)
@@ -202,14 +206,16 @@ async def traffic(session: ReadSession, lead_ids: Sequence[UUID]) -> Traffic:
     return found
 
 
-def _traffic(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CompoundSelect[*tuple[Any, ...]]:
+def traffic_statement(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CompoundSelect[*tuple[Any, ...]]:
+    """What `traffic` asks: index ranges only, however many leads and messages the tenant has."""
     message, log, chat = ScheduledMessage, MessageLog, _CHAT_SESSIONS.c
-    of_message = (message.tenant_id == tenant_id, message.lead_id.in_(lead_ids))
-    sending = select(message.lead_id, literal("sending"), message.channel, message.due_at).where(
-        *of_message, message.status == MessageStatus.SENDING
+    kin = _same_people(tenant_id, lead_ids)
+    to_them = (message.tenant_id == tenant_id, message.lead_id == kin.c.other)
+    sending = select(kin.c.lead, literal("sending"), message.channel, message.due_at).where(
+        *to_them, message.status == MessageStatus.SENDING
     )
-    sent = select(message.lead_id, literal("sent"), message.channel, message.sent_at).where(
-        *of_message, message.sent_at.between(_APP_NOW - timedelta(days=7), _APP_NOW)
+    sent = select(kin.c.lead, literal("sent"), message.channel, message.sent_at).where(
+        *to_them, message.sent_at.between(_APP_NOW - timedelta(days=7), _APP_NOW)
     )
     wrote = (
         select(log.lead_id, literal("wrote"), log.channel, func.max(log.at))
@@ -225,6 +231,18 @@ def _traffic(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CompoundSelect[*tuple
         chat.tenant_id == tenant_id, chat.lead_id.in_(lead_ids), chat.state == "HUMAN"
     )
     return union_all(sending, sent, wrote, person)
+
+
+def _same_people(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CTE:
+    """Each of the leads with every lead that shares an address with it, itself too: one person, whatever location they asked at."""
+    lead, other = aliased(Lead), aliased(Lead)
+    pairs = (
+        select(lead.id.label("lead"), other.id.label("other"))
+        .join(other, (other.tenant_id == tenant_id) & (getattr(other, address) == getattr(lead, address)))
+        .where(lead.tenant_id == tenant_id, lead.id.in_(lead_ids))
+        for address in ("phone", "email", "whatsapp_user_id")
+    )
+    return union(*pairs).cte("kin")
 
 
 async def setting(session: ReadSession) -> Setting | None:
