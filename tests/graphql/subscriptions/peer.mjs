@@ -11,7 +11,7 @@ const client = createClient({
   url,
   webSocketImpl: require("ws"),
   connectionParams: async () => ({ Authorization: `Bearer ${token}` }),
-  retryAttempts: 100,
+  retryAttempts: Infinity, // a number is soon used up: a server that starts on a busy machine takes longer than 100 tries
   retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
   shouldRetry: () => true,
   on: {
