@@ -14,7 +14,6 @@ __all__ = ["read_body", "read_form", "read_parts"]
 
 MOST_FIELDS = 200
 MOST_FILES = 50
-LARGEST_PART = 1024 * 1024
 
 
 class _TooLargeError(AppError):
@@ -57,7 +56,7 @@ async def read_parts(request: Request, largest: int) -> dict[str, str]:
     """
     chunks = _chunks(request, largest)
     parser = MultiPartParser(
-        request.headers, chunks, max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=LARGEST_PART
+        request.headers, chunks, max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=largest
     )
     try:
         form = await parser.parse()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from lead_orchestrator.integrations.sendgrid.events import MailEvent
 from lead_orchestrator.integrations.sendgrid.inbound import InboundMail
+from lead_orchestrator.integrations.sendgrid.plain import plain_text
 from lead_orchestrator.integrations.text import storable
 from lead_orchestrator.integrations.twilio import errors as twilio_errors
 from lead_orchestrator.integrations.twilio import webhook as twilio
@@ -150,12 +151,17 @@ def mail_news(event: MailEvent) -> Told | None:
 
 
 def mail_received(mail: InboundMail) -> Told | None:
-    """A customer's mail without what it quotes; None for out-of-office notes and the like."""
+    """A customer's mail without what it quotes; None for out-of-office notes and the like.
+
+    The subject of a mail that answers none is part of what it says: some write "stop" there and nothing below.
+    """
     sender = known_email(mail.sender)
-    words = _own_words(mail.text)
+    words = _own_words(mail.text) or _own_words(plain_text(mail.html or ""))
+    if not _ANSWERS.match(mail.subject):
+        words = f"{mail.subject}\n{words}".strip()
     if sender is None or mail.automatic or not words:
         return None
-    named = mail.message_id or "\n".join((sender, *mail.to, mail.subject, mail.text))
+    named = mail.message_id or "\n".join((sender, *mail.to, mail.subject, mail.text, mail.html or ""))
     digest = hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()
     heard = Heard(
         Channel.EMAIL, digest, sender, None, mail.to[0], _clean(words), _line(mail.subject), _line(mail.sender_name)
@@ -163,6 +169,7 @@ def mail_received(mail: InboundMail) -> Told | None:
     return Told(f"sendgrid:mail:{digest}", heard)
 
 
+_ANSWERS = re.compile(r"\s*(?:re|aw|sv|rv|fwd?)\s*:", re.IGNORECASE)
 _QUOTE_BEGINS = re.compile(
     r"^(?:-{2,} ?original message|_{10,}|from: .+|on .{5,200} wrote:|el .{5,200} escribi[oó]:)\s*$", re.IGNORECASE
 )

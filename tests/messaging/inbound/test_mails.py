@@ -54,6 +54,37 @@ async def test_a_mail_that_asks_us_to_stop_stops_everything(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
+    "mail",
+    [
+        {
+            "text": "",
+            "html": "<style>p {}</style><p>Please <b>stop</b><br>e-mailing me</p><blockquote>Hi!</blockquote>",
+        },
+        {"text": "", "html": "<p>Stop</p>" + "<!-- a picture in the mail itself -->" * 50_000},
+        {"text": "Sent from my phone", "subject": "Unsubscribe"},
+        {"text": "", "subject": "STOP"},
+    ],
+)
+async def test_a_mail_may_ask_it_in_html_or_in_its_subject_alone(line: Line, mail: dict[str, str]) -> None:
+    lead = await line.lead()
+
+    assert (await post(line, lead.email or "", **mail)).status_code == 200
+    await line.process()
+
+    assert (await lead_row(line.stack, lead.id))["status"] == "OPTED_OUT"
+
+
+@pytest.mark.parametrize("subject", ["Re: Unsubscribe any time", "RE : stop", "Fwd: stop"])
+async def test_the_subject_that_an_answer_repeats_is_ours(line: Line, subject: str) -> None:
+    lead = await line.lead()
+
+    await post(line, lead.email or "", "See my car", subject=subject)
+    await line.process()
+
+    assert (await lead_row(line.stack, lead.id))["status"] == "ENGAGED"
+
+
+@pytest.mark.parametrize(
     "headers",
     ["Auto-Submitted: auto-replied\n", "Precedence: bulk\n", "Return-Path: <>\n", "X-Autoreply: yes\n"],
 )
