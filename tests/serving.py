@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import httpx
 
@@ -25,7 +26,8 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
-def bearer(stack: Stack, role: Role = Role.OWNER) -> dict[str, str]:
-    """The header of a token of the stack's tenant."""
-    token = token_issuer(stack.settings).issue(subject="tests", role=role, tenant_id=stack.tenant_id, location_ids=None)
+def bearer(stack: Stack, role: Role = Role.OWNER, *, location_ids: Collection[UUID] | None = None) -> dict[str, str]:
+    """The header of a token of the stack's tenant, for all locations unless told."""
+    issuer = token_issuer(stack.settings)
+    token = issuer.issue(subject="tests", role=role, tenant_id=stack.tenant_id, location_ids=location_ids)
     return {"Authorization": f"Bearer {token}"}

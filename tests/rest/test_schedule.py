@@ -175,3 +175,15 @@ async def test_a_lead_of_another_franchise_does_not_exist(stack: Stack, http: ht
     status, answer = await post(http, bearer(stack), leadId="lead_00000000-0000-7000-8000-000000000001", **body)
 
     assert (status, answer["error"]["code"]) == (404, "NOT_FOUND")
+
+
+async def test_staff_of_another_location_finds_no_such_lead(stack: Stack, http: httpx.AsyncClient) -> None:
+    here, there = sorted(stack.locations.values())[:2]
+    lead = await make_lead(stack, location_id=here)
+    to = {"leadId": f"lead_{lead.id}", "idempotencyKey": "k"}
+    agents = {place: bearer(stack, Role.AGENT, location_ids=[place]) for place in (here, there)}
+
+    for body in ({"channel": "SMS", "body": "Hello"}, {"template": "REMINDER"}):
+        assert (await post(http, agents[there], **to, **body))[0] == 404
+    assert await planned(stack) == []
+    assert (await post(http, agents[here], **to, template="REMINDER"))[0] == 201
