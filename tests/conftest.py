@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from lead_orchestrator.db import Engines
 from lead_orchestrator.embedded import start_embedded
@@ -15,6 +16,10 @@ from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.secrets import SecretBox, generate_key
 from lead_orchestrator.tenancy.sessions import Tenancy
 from tests.database import Cluster, TestDatabase, prepare_template
+
+# How fast a machine is, which others may use as well, decides no test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
