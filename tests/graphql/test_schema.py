@@ -22,7 +22,7 @@ def _root_resolvers() -> Iterator[tuple[str, object]]:
             yield f"{root.__name__}.{field.name}", field.base_resolver.wrapped_func
 
 
-PUBLIC = {"Query.viewer"}
+PUBLIC = {"Query.available_slots", "Query.viewer"}
 ADMINISTRATION = {"Query.tenants", "Query.unrouted_webhooks", "Mutation.replay_unrouted_webhook"}
 LOWEST = {name: getattr(resolver, "lowest_role", None) for name, resolver in _root_resolvers()}
 
