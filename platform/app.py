@@ -124,6 +124,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
         catalog=services.catalog,
         messages=services.messages,
         booking=services.booking,
+        appointments=services.appointments,
         links=services.links,
         access=access,
         development=not services.settings.production,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.chat.conversations import Conversations
@@ -65,6 +66,7 @@ class Services:
     resolver: Resolver
     messages: Messages
     booking: Booking
+    appointments: Appointments
     inbound: Inbound
     onboarding: Onboarding
     catalog: CatalogSync
@@ -135,6 +137,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger, secrets, links, Conversations()),
         booking=Booking(links),
+        appointments=Appointments(leads, links),
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),

@@ -53,6 +53,7 @@ async def change_location(session: WriteSession, location_id: UUID, given: Mappi
     changed = sorted(name for name, value in values.items() if getattr(location, name) != value)
     for name in changed:
         setattr(location, name, values[name])
+    await session.flush()
     if changed:
         fields = [_NAMES.get(name, name) for name in changed]
         session.audit("location.changed", target=encode(Kind.LOCATION, location_id), detail={"fields": fields})

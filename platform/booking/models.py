@@ -36,7 +36,8 @@ class Bay(Base):
 
 
 class Appointment(Base):
-    """`during` begins with its first instant and ends before its last; no two held or confirmed ones share a bay."""
+    """`during` begins with its first instant and ends before its last; no two held or confirmed ones share a bay. The customer's link
+    carries `manage_nonce`: another one makes the link void."""
 
     __tablename__ = "appointments"
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - as the library declares it; reads generated columns back
@@ -55,7 +56,7 @@ class Appointment(Base):
     total_cents: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text, server_default="USD")
     cancel_reason: Mapped[str | None] = mapped_column(Text)
-    manage_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    manage_nonce: Mapped[bytes | None] = mapped_column(LargeBinary)
     shopmonkey_appointment_id: Mapped[str | None] = mapped_column(Text)
     sync_status: Mapped[str] = mapped_column(Text, server_default="NOT_NEEDED")
     created_at: Mapped[datetime] = mapped_column(Moment)

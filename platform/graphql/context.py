@@ -12,6 +12,7 @@ from uuid import UUID
 
 from strawberry.types import Info
 
+from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.graphql.budgets import Budgets
@@ -37,8 +38,8 @@ T = TypeVar("T")
 class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
-    `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds and takes times, `links` makes those
-    in a preview; without one what needs it is unavailable.
+    `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
+    them, `links` makes those in a preview; without one what needs it is unavailable.
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -56,6 +57,7 @@ class GraphQLServices:
     any_document: bool = False
     messages: Messages | None = None
     booking: Booking | None = None
+    appointments: Appointments | None = None
     links: LinkSigner | None = None
 
 

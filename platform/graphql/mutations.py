@@ -8,10 +8,12 @@ import strawberry
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
+from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
+from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
 from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
 from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
 from lead_orchestrator.graphql.messaging.templates import TemplateMutations
@@ -22,7 +24,7 @@ from lead_orchestrator.graphql.touches.fields import TouchMutations
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
 from lead_orchestrator.leads.addresses import checked_email, checked_phone, checked_zone
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, locked, locked_person
+from lead_orchestrator.leads.service import Enquiry, locked, locked_person
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import WriteSession
 
@@ -32,21 +34,10 @@ Work = Callable[[WriteSession], Awaitable[models.Lead]]
 
 LONGEST_NAME = 100
 LONGEST_POSTAL_CODE = 20
-LONGEST_WORDING = 2000
 LONGEST_REASON = 500
 LONGEST_VEHICLE_TEXT = 100
 YEARS = frozenset(map(str, range(1886, 2101)))
 _SHOWN = 60
-
-
-@strawberry.input
-class ConsentInput:
-    """What the person ticked; null is no answer. `wording` is the exact text they saw."""
-
-    sms: bool | None = None
-    email: bool | None = None
-    whatsapp: bool | None = None
-    wording: str | None = None
 
 
 @strawberry.input
@@ -79,7 +70,13 @@ class UpdateLeadInput:
 
 @strawberry.type
 class Mutation(
-    CapacityMutations, CatalogMutations, MessagingMutations, TemplateMutations, TouchMutations, OperationsMutations
+    AppointmentMutations,
+    CapacityMutations,
+    CatalogMutations,
+    MessagingMutations,
+    TemplateMutations,
+    TouchMutations,
+    OperationsMutations,
 ):
     @strawberry.mutation
     @requires(Role.AGENT)
@@ -139,7 +136,7 @@ class Mutation(
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked_person(session, decode(Kind.LEAD, lead_id, field="leadId"))
             _check_has_address(lead, channel)
-            why = _text(reason, "reason", LONGEST_REASON) or "Asked for by staff"
+            why = text(reason, "reason", LONGEST_REASON) or "Asked for by staff"
             await info.context.services.leads.opt_out(session, lead, [channel] if channel else None, why)
             return lead
 
@@ -163,45 +160,27 @@ def _enquiry(asked: CreateLeadInput) -> Enquiry:
     return Enquiry(
         location_id=decode(Kind.LOCATION, asked.location_id, field="locationId"),
         source=LeadSource.API,
-        first_name=_text(asked.first_name, "firstName", LONGEST_NAME),
-        last_name=_text(asked.last_name, "lastName", LONGEST_NAME),
+        first_name=text(asked.first_name, "firstName", LONGEST_NAME),
+        last_name=text(asked.last_name, "lastName", LONGEST_NAME),
         email=email,
         phone=phone,
         time_zone=checked_zone(asked.time_zone),
-        postal_code=_text(asked.postal_code, "postalCode", LONGEST_POSTAL_CODE),
+        postal_code=text(asked.postal_code, "postalCode", LONGEST_POSTAL_CODE),
         vehicle=_vehicle(asked.vehicle),
         survey=_mapping(asked.survey, "survey"),
-        consents=tuple(_consents(asked.consent)),
+        consents=tuple(consents(asked.consent)),
     )
-
-
-def _consents(given: ConsentInput | None) -> Iterator[ConsentGiven]:
-    if given is None:
-        return
-    wording = _text(given.wording, "wording", LONGEST_WORDING)
-    answers = {Channel.SMS: given.sms, Channel.EMAIL: given.email, Channel.WHATSAPP: given.whatsapp}
-    for channel, granted in answers.items():
-        if granted is not None:
-            yield ConsentGiven(channel, granted, "api", wording)
 
 
 def _changes(asked: UpdateLeadInput) -> Iterator[tuple[str, str | None]]:
     if asked.first_name is not strawberry.UNSET:
-        yield "first_name", _text(asked.first_name, "firstName", LONGEST_NAME)
+        yield "first_name", text(asked.first_name, "firstName", LONGEST_NAME)
     if asked.last_name is not strawberry.UNSET:
-        yield "last_name", _text(asked.last_name, "lastName", LONGEST_NAME)
+        yield "last_name", text(asked.last_name, "lastName", LONGEST_NAME)
     if asked.email is not strawberry.UNSET:
         yield "email", checked_email(asked.email)
     if asked.phone is not strawberry.UNSET:
         yield "phone", checked_phone(asked.phone)
-
-
-def _text(value: str | None, field: str, longest: int) -> str | None:
-    """`value` trimmed, None when nothing is left."""
-    if value is not None and len(value) > longest:
-        message = f"{field} has {len(value)} characters, as in {value[:_SHOWN]!r}: send {longest} at most"
-        raise BadInputError(message, field=(field,))
-    return (value or "").strip() or None
 
 
 def _mapping(value: object, field: str) -> Mapping[str, object] | None:

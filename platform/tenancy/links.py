@@ -60,6 +60,10 @@ class LinkSigner:
         """Where this lead's mail address ends its subscription (RFC 8058: a POST does it, a GET shows a page)."""
         return f"{self._public_url}/u/{self.token('unsubscribe', tenant_id, lead_id)}"
 
+    def manage(self, tenant_id: UUID, appointment_id: UUID, nonce: bytes) -> str:
+        """Where a customer moves or cancels an appointment; void once the appointment has another nonce."""
+        return f"{self._public_url}/a/{self.sign('manage', tenant_id.bytes + appointment_id.bytes + nonce)}"
+
     def token(self, purpose: str, tenant_id: UUID, lead_id: UUID) -> str:
         body = tenant_id.bytes + lead_id.bytes
         return _encode(body + _tag(self._keys[0], purpose, body))

@@ -13,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import database_url
@@ -89,6 +90,7 @@ async def open_api(
         any_document=any_document,
         messages=Messages(Ledger(Leads(secret_box), DispatchPolicy()), secret_box, links, Conversations()),
         booking=Booking(links),
+        appointments=Appointments(Leads(secret_box), links),
         links=links,
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:

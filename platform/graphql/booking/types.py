@@ -59,7 +59,7 @@ class Appointment(Node):
     hold_expires_at: datetime | None
     shopmonkey_appointment_id: str | None
     sync_status: str
-    manage_url: str
+    nonce: strawberry.Private[bytes | None]
 
     @classmethod
     def of(cls, row: models.Appointment) -> Appointment:
@@ -77,8 +77,14 @@ class Appointment(Node):
             hold_expires_at=row.hold_expires_at,
             shopmonkey_appointment_id=row.shopmonkey_appointment_id,
             sync_status=row.sync_status,
-            manage_url=NO_MANAGE_URL,
+            nonce=row.manage_nonce,
         )
+
+    @strawberry.field
+    async def manage_url(self, info: Request) -> str:
+        """Where the customer moves or cancels it."""
+        links, tenant_id = info.context.services.links, info.context.scope.tenant_id
+        return links.manage(tenant_id, self.key, self.nonce) if links and self.nonce else NO_MANAGE_URL
 
     @strawberry.field
     async def lead(self, info: Request) -> Lead | None:

@@ -70,7 +70,6 @@ APPOINTMENT = Entity(
         **columns("sync_status"),
         "total": money("total_cents"),
         "localStart": Leaf(_local_start),
-        "manageUrl": Leaf(lambda _row: literal_column("''")),
         "lead": One("Lead", lambda appointment, lead: lead.c.id == appointment.c.lead_id),
         "location": One("Location", lambda appointment, place: place.c.id == appointment.c.location_id),
         "services": Many(

@@ -61,6 +61,16 @@ def in_days(number: int) -> Made:
     return Made(made)
 
 
+def noon_in(number: int) -> Made:
+    """Noon of a day from now, for what begins on a whole minute."""
+
+    async def made(_side: Side) -> str:
+        day = datetime.now(UTC) + timedelta(days=number)
+        return day.replace(hour=12, minute=0, second=0, microsecond=0).isoformat()
+
+    return Made(made)
+
+
 def day_in(number: int) -> Made:
     """A day from now."""
 
@@ -119,6 +129,18 @@ EXAMPLES: Mapping[str, Example] = {
         },
         wordless="moments, and tokens that are other ones each time",
     ),
+    "bookAppointment": Example(
+        {
+            "input": {
+                "locationId": SELLING,
+                "serviceIds": [Id(Kind.SERVICE, SOLD)],
+                "startsAt": noon_in(20),
+                "customer": {"firstName": "Grace", "phone": "+12135550178"},
+                "idempotencyKey": "0199aaaa-0000-7000-8000-000000000002",
+            }
+        }
+    ),
+    "cancelAppointment": Example({"id": Id(Kind.APPOINTMENT, "status = 'CONFIRMED'")}),
     "cancelMessage": Example({"id": Id(Kind.MESSAGE, "status = 'SCHEDULED' AND kind = 'AD_HOC'")}),
     "createLead": Example(
         {
@@ -127,6 +149,16 @@ EXAMPLES: Mapping[str, Example] = {
                 "phone": "+12135550177",
                 "firstName": "Grace",
                 "consent": {"sms": True},
+            }
+        }
+    ),
+    "holdSlot": Example(
+        {
+            "input": {
+                "locationId": SELLING,
+                "serviceIds": [Id(Kind.SERVICE, SOLD)],
+                "startsAt": noon_in(21),
+                "idempotencyKey": "0199aaaa-0000-7000-8000-000000000003",
             }
         }
     ),
@@ -142,11 +174,19 @@ EXAMPLES: Mapping[str, Example] = {
     "replayUnroutedWebhook": Example({"id": Id(Kind.UNROUTED_WEBHOOK)}),
     "replayWebhookEvent": Example({"id": Id(Kind.WEBHOOK_EVENT, "status = 'FAILED'")}),
     "report": Example({"from": "2026-03-01", "to": "2026-12-31"}),
+    "rescheduleAppointment": Example(
+        {
+            "id": Id(Kind.APPOINTMENT, "status = 'CONFIRMED'"),
+            "startsAt": noon_in(22),
+            "idempotencyKey": "0199aaaa-0000-7000-8000-000000000004",
+        }
+    ),
     "resolveUnknownMessage": Example({"id": Id(Kind.MESSAGE, "status = 'UNKNOWN'"), "sent": True}),
     "resumeTouches": Example({"leadId": Id(Kind.LEAD, "touches_paused")}),
     "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
+    "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
     "setLocationHours": Example(
         {
             "locationId": Id(Kind.LOCATION),

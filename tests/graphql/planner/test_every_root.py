@@ -27,6 +27,7 @@ PYTHON_ROOTS = {
 }
 PYTHON_FIELDS = {
     "Tenant.readiness": "what it checks has words for people, which are written in Python",
+    "Appointment.manageUrl": "the customer's link is signed with a key that the database does not have",
     "Viewer.expiresAt": "only the token knows",
 }
 SCHEMA: graphql.GraphQLSchema = make_schema(development=False)._schema  # noqa: SLF001 - the library's own schema is walked

@@ -1,0 +1,86 @@
+"""What a customer is told about an appointment: a confirmation at once, and reminders before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from lead_orchestrator.booking.models import Appointment, AppointmentService
+from lead_orchestrator.clock import app_now
+from lead_orchestrator.leads.models import Lead, MessageKind
+from lead_orchestrator.messaging.planned import Planned, cancel_planned, plan
+from lead_orchestrator.messaging.templates.models import TemplateVariant
+from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.models import Location
+from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.touches.templates import clean
+
+__all__ = ["REMINDERS", "Notices"]
+
+REMINDERS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
+"""How long before its beginning a customer is reminded; what is booked later than that needs no such reminder."""
+
+
+class Notices:
+    """Every method takes a locked lead; a message goes out when the gate lets it."""
+
+    def __init__(self, links: LinkSigner) -> None:
+        self._links = links
+
+    async def tell(
+        self,
+        session: WriteSession,
+        lead: Lead,
+        location: Location,
+        appointment: Appointment,
+        services: Sequence[AppointmentService],
+        variant: TemplateVariant,
+    ) -> None:
+        """Say that it was booked, moved or cancelled; what waited about it before is replaced."""
+        await self.withdraw(session, lead, appointment.id, "The appointment has changed")
+        values = self._values(location, appointment, services)
+        name = reference(appointment.id)
+        confirmation = Planned(
+            MessageKind.CONFIRMATION, variant=variant, values=values, reference=f"{name}:confirmation"
+        )
+        await plan(session, lead, confirmation, self._links)
+        if variant is TemplateVariant.CANCELLED:
+            return
+        now = await app_now(session)
+        for which, before in REMINDERS.items():
+            due_at = appointment.starts_at - before
+            if due_at > now:
+                reminder = Planned(MessageKind.REMINDER, due_at, values=values, reference=f"{name}:reminder:{which}")
+                await plan(session, lead, reminder, self._links)
+
+    async def withdraw(self, session: WriteSession, lead: Lead, appointment_id: UUID, why: str) -> None:
+        """Whatever still waits about it is never sent."""
+        await cancel_planned(session, lead, reference(appointment_id), why)
+
+    def _values(
+        self, location: Location, appointment: Appointment, services: Sequence[AppointmentService]
+    ) -> dict[str, str]:
+        local = appointment.starts_at.astimezone(ZoneInfo(location.timezone))
+        total = appointment.total_cents
+        return {
+            "appointment_day": f"{local:%A, %B} {local.day}",
+            "appointment_time": _clock(local),
+            "services": clean(", ".join(service.name for service in services)),
+            "total": "" if total is None else f"{total / 100:,.2f} {appointment.currency}",
+            "manage_link": self._manage_link(appointment),
+        }
+
+    def _manage_link(self, appointment: Appointment) -> str:
+        nonce = appointment.manage_nonce
+        return self._links.manage(appointment.tenant_id, appointment.id, nonce) if nonce else ""
+
+
+def reference(appointment_id: UUID) -> str:
+    """The name that all messages about an appointment begin with."""
+    return f"appointment:{appointment_id}"
+
+
+def _clock(local: datetime) -> str:
+    return f"{local.hour % 12 or 12}:{local:%M %p}"
