@@ -14,10 +14,11 @@ from typing import Any
 from tests.graphql.cross_tenant.sides import Connection, Side
 from tests.tenancy.rows import Table
 
-__all__ = ["Canaries", "Fingerprint", "collect", "texts_of"]
+__all__ = ["Canaries", "Fingerprint", "collect", "strayed", "texts_of"]
 
 SHORTEST = 6
 _TIMES = {"timestamp with time zone", "tstzrange", "date", "time without time zone"}
+_OF_PRODUCT = {"detail", "target", "result_id"}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 _TOKENS = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\+\d{8,15}|[\w.+-]+@[\w.-]+\w|canary-\w+|x[0-9a-f]{16}|[0-9a-f]{24,}"
@@ -91,6 +92,18 @@ async def collect(side: Side, public: frozenset[str], hidden: Callable[[str, str
                 own.setdefault(text, f"{table.name}.{column}")
         others.update(text for _, text in await _texts(side.admin, table, f"({rows}) IS NOT TRUE" if rows else "true"))
     return Canaries({text: column for text, column in own.items() if text not in others})
+
+
+async def strayed(secrets: Canaries, side: Side) -> list[str]:
+    """Where a row of `side` names one of the `secrets` in what only the product writes: a key, an event, the audit trail."""
+    found = []
+    for table in side.schema.tables.values():
+        rows = side.rows_of(table)
+        for column, text in await _texts(side.admin, table, rows or "false"):
+            written_by_product = "uuid" in table.types.get(column, "") or column in _OF_PRODUCT
+            if written_by_product and text in secrets.values:
+                found.append(f"{table.name}.{column}: {secrets.values[text]}")
+    return sorted(set(found))
 
 
 async def _texts(admin: Connection, table: Table, rows: str) -> list[tuple[str, str]]:

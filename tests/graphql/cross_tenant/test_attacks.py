@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.graphql.cross_tenant.arena import Arena
+from tests.graphql.cross_tenant.canaries import strayed
 from tests.graphql.cross_tenant.conftest import ABANDONED
 from tests.graphql.cross_tenant.fuzz import STORED, Fuzz, operations
 from tests.graphql.cross_tenant.pools import pools_of
@@ -32,3 +33,7 @@ async def test_nobody_gets_or_changes_what_is_not_theirs(
         print(f"\n{fuzz.report()}", file=sys.stderr)  # noqa: T201 - to be seen
     assert fuzz.attempts >= share
     assert not fuzz.problems, fuzz.told()
+    if whose == "strangers":
+        secrets = await arena.secrets(callers[0].victim)
+        assert await strayed(secrets, callers[0].victim), "it finds them where they belong"
+        assert await strayed(secrets, callers[0].own) == []
