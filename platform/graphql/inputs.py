@@ -8,7 +8,7 @@ import strawberry
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.enums import Channel
-from lead_orchestrator.leads.service import ConsentGiven
+from lead_orchestrator.leads.consents import ConsentGiven
 
 __all__ = ["ConsentInput", "consents", "text"]
 

@@ -5,43 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import ip_address
-from typing import Protocol
 from uuid import UUID
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.leads import repository
+from lead_orchestrator.leads.consents import ConsentGiven, note_consents
 from lead_orchestrator.leads.models import (
     Channel,
-    Consent,
     Lead,
     LeadSource,
     LeadStatus,
     MessageKind,
     MessageStatus,
     ScheduledMessage,
-    Standing,
 )
+from lead_orchestrator.leads.opt_outs import ALL_CHANNELS, AddressHasher, OptOuts, reachable
+from lead_orchestrator.leads.standing import BY_STAFF, became, ended_by, note_choice, stand
 from lead_orchestrator.leads.status import CLOSED, ENDS_TOUCHES, may_become
-from lead_orchestrator.tenancy.sessions import Recording, WriteSession
-from lead_orchestrator.tenancy.writer import DirectSession
+from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = [
-    "AddressHasher",
-    "ConsentGiven",
-    "Enquiry",
-    "Leads",
-    "Received",
-    "address_kind",
-    "end_touches",
-    "locked",
-    "locked_person",
-    "set_status_directly",
-]
+__all__ = ["Enquiry", "Leads", "Received", "end_touches", "locked", "locked_person"]
 
-BY_STAFF = "Set by staff"
-_ALL_CHANNELS = (Channel.SMS, Channel.WHATSAPP, Channel.EMAIL)
 _BLANKS = (
     "first_name",
     "last_name",
@@ -53,23 +38,6 @@ _BLANKS = (
     "vehicle",
     "survey",
 )
-
-
-class AddressHasher(Protocol):
-    """A keyed hash of an address: the same for the same tenant, useless without the key."""
-
-    def address_hash(self, tenant_id: UUID, kind: str, address: str) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class ConsentGiven:
-    """`wording` is the exact text the person saw, `source` where."""
-
-    channel: Channel
-    granted: bool
-    source: str
-    wording: str | None = None
-    ip: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +77,7 @@ class Leads:
     """The rules of a lead's life, shared by webhooks, jobs, GraphQL and REST."""
 
     def __init__(self, hasher: AddressHasher) -> None:
-        self._hasher = hasher
+        self._opt_outs = OptOuts(hasher)
 
     async def receive(self, session: WriteSession, enquiry: Enquiry) -> Received:
         """Find or make the lead of the person who asks.
@@ -130,9 +98,9 @@ class Leads:
             if enrolled:
                 _enrol_again(lead, now)
         await session.flush()
-        lead.opted_out = await self._refusing(session, lead)
-        self._consent(session, lead, enquiry.consents, now)
-        _became(session, lead, "lead.created" if created else "lead.asked_again", {"source": enquiry.source})
+        lead.opted_out = await self._opt_outs.refusing(session, lead)
+        note_consents(session, lead, enquiry.consents, now)
+        became(session, lead, "lead.created" if created else "lead.asked_again", {"source": enquiry.source})
         if enrolled:
             await self._start(session, lead, now)
         return Received(lead, created, enrolled)
@@ -147,7 +115,7 @@ class Leads:
     async def set_status(self, session: WriteSession, lead: Lead, status: LeadStatus) -> None:
         """Move a locked lead as staff wants it, whatever the table says, with a line in the audit trail."""
         if lead.status != status:
-            _note_choice(session, lead, status)
+            note_choice(session, lead, status)
             await self._set(session, lead, status, BY_STAFF)
 
     async def correct(self, session: WriteSession, lead: Lead, changes: Mapping[str, str | None]) -> None:
@@ -159,9 +127,9 @@ class Leads:
             raise BadInputError("a lead needs a phone number or a mail address: give one of them", field=("phone",))
         for name in changed:
             setattr(lead, name, changes[name])
-        lead.opted_out = await self._refusing(session, lead)
+        lead.opted_out = await self._opt_outs.refusing(session, lead)
         session.audit("lead.corrected", target=f"lead_{lead.id}", detail={"fields": sorted(changed)})
-        _became(session, lead, "lead.updated", {"fields": sorted(changed)})
+        became(session, lead, "lead.updated", {"fields": sorted(changed)})
         if not reachable(lead):
             await self.move(session, lead, LeadStatus.OPTED_OUT, "This address opted out before")
 
@@ -171,7 +139,7 @@ class Leads:
             return
         lead.touches_paused = True
         await end_touches(session, lead, reason)
-        _became(session, lead, "touches.paused", {"reason": reason})
+        became(session, lead, "touches.paused", {"reason": reason})
 
     async def resume(self, session: WriteSession, lead: Lead) -> None:
         """Go on with the touches of a locked lead: what fell due meanwhile goes out once, as soon as the gate allows.
@@ -190,20 +158,18 @@ class Leads:
         if touch is not None:
             touch.status, touch.decision = MessageStatus.SCHEDULED, "Resumed by staff"
             touch.due_at = max(touch.due_at, now)
-        _became(session, lead, "touches.resumed", None)
+        became(session, lead, "touches.resumed", None)
 
     async def opt_out(self, session: WriteSession, lead: Lead, channels: Iterable[Channel] | None, reason: str) -> None:
         """Never write to this person's addresses on `channels` (None: on all) again, whichever lead they belong to.
 
         The lead is locked with `locked_person`, else two opt-outs of one address may wait for each other.
         """
-        wanted = tuple(channels) if channels is not None else _ALL_CHANNELS
+        wanted = tuple(channels) if channels is not None else ALL_CHANNELS
         now = await app_now(session)
-        hashes = self._hashes(session, lead, wanted)
-        await repository.add_opt_outs(session, hashes, reason, now)
-        await repository.add_opt_outs(session, self._by_user_id(session, lead, wanted), reason, now)
+        hashes = await self._opt_outs.add(session, lead, wanted, reason, now)
         for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
-            mine = self._hashes(session, other, wanted)
+            mine = self._opt_outs.hashes(session, other, wanted)
             hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
             await self._opted_out(session, other, hit, reason)
 
@@ -220,15 +186,10 @@ class Leads:
 
         The lead is locked with `locked_person`. What opted out on other channels stays so; `consents` go into the ledger.
         """
-        hashes = self._hashes(session, lead, channels)
-        by_user_id = self._by_user_id(session, lead, channels)
-        if not {*await repository.opted_out_channels(session, hashes)} | {
-            *await repository.opted_out_channels(session, by_user_id)
-        }:
+        hashes = await self._opt_outs.remove(session, lead, channels)
+        if hashes is None:
             return False
-        await repository.remove_opt_outs(session, hashes)
-        await repository.remove_opt_outs(session, by_user_id)
-        self._consent(session, lead, consents, await app_now(session))
+        note_consents(session, lead, consents, await app_now(session))
         for other in await repository.with_address(session, lead.phone, lead.email, lead.whatsapp_user_id):
             await self._opted_in(session, other, hashes, reason)
         return True
@@ -241,12 +202,12 @@ class Leads:
         await self.opt_out(session, lead, None, "Erased at the person's request")
 
     async def _opted_in(self, session: WriteSession, lead: Lead, hashes: Mapping[Channel, bytes], reason: str) -> None:
-        own = self._hashes(session, lead, _ALL_CHANNELS)
+        own = self._opt_outs.hashes(session, lead, ALL_CHANNELS)
         back = {channel for channel, value in hashes.items() if own.get(channel) == value} & set(lead.opted_out)
         if not back:
             return
         lead.opted_out = sorted(set(lead.opted_out) - back)
-        _became(session, lead, "lead.opted_in", {"channels": sorted(back)})
+        became(session, lead, "lead.opted_in", {"channels": sorted(back)})
         if lead.status == LeadStatus.OPTED_OUT and reachable(lead):
             await self.move(session, lead, LeadStatus.ENGAGED, reason)
 
@@ -257,21 +218,21 @@ class Leads:
         lead.status = LeadStatus.NEW
         if lead.enrolment == 1:
             lead.first_contacted_at = None
-        _became(session, lead, "lead.status", {"from": LeadStatus.CONTACTED.value, "to": LeadStatus.NEW.value})
+        became(session, lead, "lead.status", {"from": LeadStatus.CONTACTED.value, "to": LeadStatus.NEW.value})
 
     async def _opted_out(self, session: WriteSession, lead: Lead, channels: set[Channel], reason: str) -> None:
         if not channels - {Channel(channel) for channel in lead.opted_out}:
             return
         lead.opted_out = sorted({*lead.opted_out, *channels})
-        _became(session, lead, "lead.opted_out", {"channels": sorted(channels)})
+        became(session, lead, "lead.opted_out", {"channels": sorted(channels)})
         if not reachable(lead):
             await self.move(session, lead, LeadStatus.OPTED_OUT, reason)
 
     async def _set(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> None:
-        _stand(session, lead, status)
+        stand(session, lead, status)
         lead.last_activity_at = await app_now(session)
         if status in ENDS_TOUCHES:
-            await end_touches(session, lead, _ended_by(reason, status))
+            await end_touches(session, lead, ended_by(reason, status))
 
     async def _start(self, session: WriteSession, lead: Lead, now: datetime) -> None:
         if not reachable(lead) and lead.opted_out:
@@ -289,58 +250,6 @@ class Leads:
             created_at=now,
         )
         repository.add(session, first)
-
-    async def _refusing(self, session: WriteSession, lead: Lead) -> list[str]:
-        """The channels on which the person must not be written to, by the ledger."""
-        found = await repository.opted_out_channels(session, self._hashes(session, lead, _ALL_CHANNELS))
-        if await repository.opted_out_channels(session, self._by_user_id(session, lead, _ALL_CHANNELS)):
-            found |= {Channel.SMS, Channel.WHATSAPP}  # opted out before we knew the number
-        return sorted(found)
-
-    def _by_user_id(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
-        """WhatsApp's own id of somebody whose number we know too: an opt-out may have come by either."""
-        address = lead.whatsapp_user_id
-        if not address or not lead.phone or Channel.WHATSAPP not in channels:
-            return {}
-        kind = address_kind(Channel.WHATSAPP, address)
-        return {Channel.WHATSAPP: self._hasher.address_hash(session.scope.tenant_id, kind, address)}
-
-    def _hashes(self, session: WriteSession, lead: Lead, channels: Iterable[Channel]) -> dict[Channel, bytes]:
-        return {
-            channel: self._hasher.address_hash(session.scope.tenant_id, address_kind(channel, address), address)
-            for channel in channels
-            if (address := lead.addresses.get(channel))
-        }
-
-    def _consent(self, session: WriteSession, lead: Lead, given: Sequence[ConsentGiven], now: datetime) -> None:
-        agreed = set(lead.consented)
-        for consent in given:
-            row = Consent(
-                tenant_id=lead.tenant_id,
-                location_id=lead.location_id,
-                lead_id=lead.id,
-                channel=consent.channel,
-                granted=consent.granted,
-                source=consent.source,
-                wording=consent.wording,
-                ip=ip_address(consent.ip) if consent.ip else None,
-                at=now,
-            )
-            repository.add(session, row)
-            (agreed.add if consent.granted else agreed.discard)(consent.channel)
-        lead.consented = sorted(agreed)
-
-
-def address_kind(channel: Channel, address: str) -> str:
-    """What kind of address it is, as its keyed hash is made of: WhatsApp's own ids are no phone numbers."""
-    if channel is Channel.EMAIL:
-        return "email"
-    return "phone" if address.startswith("+") else "whatsapp"
-
-
-def reachable(lead: Lead) -> list[Channel]:
-    """The channels that are left: those with an address that did not opt out."""
-    return [channel for channel, address in lead.addresses.items() if address and channel not in lead.opted_out]
 
 
 async def locked(session: WriteSession, lead_id: UUID) -> Lead:
@@ -411,48 +320,3 @@ def _enrol_again(lead: Lead, now: datetime) -> None:
     lead.status = LeadStatus.NEW
     lead.touches_sent = 0
     lead.touches_paused = False
-
-
-async def set_status_directly(session: DirectSession, lead_id: UUID, status: LeadStatus) -> None:
-    """As `Leads.set_status`, for a lead that is not loaded: what dashboards do most.
-
-    Raises:
-        NotFoundError: there is none in this scope.
-    """
-    lead = await repository.lock_standing(session, lead_id)
-    if lead is None:
-        raise NotFoundError(f"there is no lead lead_{lead_id}")
-    if lead.status == status:
-        return
-    _note_choice(session, lead, status)
-    _stand(session, lead, status)
-    await repository.store_standing(session, lead)
-    if status in ENDS_TOUCHES:
-        await repository.cancel_touches_directly(session, lead_id, _ended_by(BY_STAFF, status))
-
-
-def _note_choice(session: Recording, lead: Lead | Standing, status: LeadStatus) -> None:
-    detail = {"from": lead.status, "to": status.value}
-    session.audit("lead.set_status", target=f"lead_{lead.id}", detail=detail)
-
-
-def _stand(session: Recording, lead: Lead | Standing, status: LeadStatus) -> None:
-    before, lead.status = lead.status, status
-    _note_milestones(lead, status)
-    _became(session, lead, "lead.status", {"from": before, "to": status.value})
-
-
-def _ended_by(reason: str, status: LeadStatus) -> str:
-    return f"{reason}: the lead is {status.value.lower().replace('_', ' ')}"
-
-
-def _note_milestones(lead: Lead | Standing, status: LeadStatus) -> None:
-    """The first answer and the first booking, each with the touch that came before it."""
-    if status in (LeadStatus.ENGAGED, LeadStatus.HOT) and lead.answered_after is None:
-        lead.answered_after = lead.last_touch
-    if status in (LeadStatus.BOOKED, LeadStatus.WON) and lead.booked_after is None:
-        lead.booked_after = lead.last_touch
-
-
-def _became(session: Recording, lead: Lead | Standing, kind: str, detail: Mapping[str, object] | None) -> None:
-    session.record(kind, location_id=lead.location_id, lead_id=lead.id, detail=detail)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
-from lead_orchestrator.leads.service import address_kind
+from lead_orchestrator.leads.opt_outs import address_kind
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, senders

@@ -10,7 +10,7 @@ from uuid import UUID
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, MessageKind, ScheduledMessage
-from lead_orchestrator.leads.service import reachable
+from lead_orchestrator.leads.opt_outs import reachable
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.templates.defaults import Language, allowed_variables
 from lead_orchestrator.messaging.templates.models import TemplateVariant

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel, Lead
-from lead_orchestrator.leads.service import ConsentGiven, Leads
+from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging import repository as messaging_repository
 from lead_orchestrator.rest.page_texts import CHANNELS, TEXTS
 from lead_orchestrator.tenancy import repository

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event, text, update
 
 from lead_orchestrator.db import Engines
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel, Lead, LeadSource, ScheduledMessage
-from lead_orchestrator.leads.service import ConsentGiven
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.tenancy.models import User
 from lead_orchestrator.tenancy.secrets import SecretBox

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from lead_orchestrator.db import database_url
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.leads.addresses import known_email
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel, Lead, LeadSource, LeadStatus
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, Received, locked, locked_person
+from lead_orchestrator.leads.service import Enquiry, Leads, Received, locked, locked_person
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from tests.database import TestDatabase

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel, Lead, LeadSource, MessageKind, ScheduledMessage
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, locked
+from lead_orchestrator.leads.service import Enquiry, locked
 from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.factories import phone_number
 from tests.stack import Stack

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.leads.models import LeadStatus
-from lead_orchestrator.leads.service import set_status_directly
+from lead_orchestrator.leads.standing import set_status_directly
 from lead_orchestrator.tenancy.connections import Connections
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, ScopeError, Tenancy

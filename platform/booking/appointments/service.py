@@ -19,8 +19,9 @@ from lead_orchestrator.booking.tokens import Offer, opened_offer
 from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Lead, LeadSource, LeadStatus
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, end_touches, locked
+from lead_orchestrator.leads.service import Enquiry, Leads, end_touches, locked
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once

@@ -8,7 +8,7 @@ from typing import Any
 from lead_orchestrator.graphql.planner.declare import Arguments, Payload, Root
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.ids import Kind, decode
-from lead_orchestrator.leads.service import set_status_directly
+from lead_orchestrator.leads.standing import set_status_directly
 from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.tenancy.writer import DirectSession
 

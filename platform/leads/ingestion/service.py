@@ -18,11 +18,12 @@ from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.shopmonkey.models import Customer, Order, Vehicle
 from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.addresses import known_email, known_phone
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.ingestion import repository
 from lead_orchestrator.leads.ingestion.criteria import LeadRules, OrderState, state_of, unmet
 from lead_orchestrator.leads.ingestion.models import SHOPMONKEY, EventSource, EventStatus
 from lead_orchestrator.leads.models import Channel, Lead, LeadOrder, LeadSource, LeadStatus
-from lead_orchestrator.leads.service import ConsentGiven, Enquiry, Leads, locked
+from lead_orchestrator.leads.service import Enquiry, Leads, locked
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession

@@ -9,15 +9,8 @@ from uuid import UUID
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.leads import repository as leads_repository
 from lead_orchestrator.leads.models import Channel, Lead, LeadSource, LeadStatus, MessageKind
-from lead_orchestrator.leads.service import (
-    AddressHasher,
-    Enquiry,
-    Leads,
-    address_kind,
-    end_touches,
-    locked,
-    locked_person,
-)
+from lead_orchestrator.leads.opt_outs import AddressHasher, address_kind
+from lead_orchestrator.leads.service import Enquiry, Leads, end_touches, locked, locked_person
 from lead_orchestrator.messaging.inbound import repository
 from lead_orchestrator.messaging.inbound.models import Conversations, Heard
 from lead_orchestrator.messaging.inbound.wishes import asks_for_price_or_time

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import pytest_asyncio
 
+from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel
-from lead_orchestrator.leads.service import ConsentGiven, Leads, locked
+from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.tenancy.tokens import Role
