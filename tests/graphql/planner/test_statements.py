@@ -69,6 +69,17 @@ async def test_a_plan_is_compiled_once_for_all_values(world: World) -> None:
     assert len({statement for statement, _ in counting.statements}) == 3
 
 
+async def test_what_is_not_asked_for_is_not_counted(world: World) -> None:
+    counting = Counting()
+    planner = Planner(world.core, counting)
+    list_ = "{ edges { node { id messages { %s edges { node { id } } } } } }"
+
+    for document in ("leads " + list_ % "", "leads " + list_ % "totalCount", "leads { totalCount }"):
+        await planner.answer("{ " + document + " }", {}, None, world.callers[0].scope)
+
+    assert [statement.lower().count("count(") for statement, _ in counting.statements] == [0, 1, 1]
+
+
 def _figures() -> tuple[float, float]:
     """How many statements were written, and how many are kept."""
     compiled = REGISTRY.get_sample_value("lead_plans_compiled_total")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from time import perf_counter
 
 from lead_orchestrator.db import Engines
@@ -36,6 +37,26 @@ async def test_a_wake_up_is_faster_than_the_look_up(engines: Engines, secret_box
             await peer.in_step()
             await live.happen(ours, "test.told")
             assert await peer.kinds(1) == ["test.told"]
+
+
+async def test_all_sockets_of_a_process_share_one_connection_to_redis(
+    engines: Engines, secret_box: SecretBox, cluster: Cluster
+) -> None:
+    async with open_live(engines, secret_box, cluster.redis_url) as live, AsyncExitStack() as stack:
+        ours, theirs = [await make_franchise(live, secret_box) for _ in range(2)]
+        await until_listening(live)
+        before = await listeners(live)
+        for franchise in (ours, theirs) * 3:
+            peer = await stack.enter_async_context(live.connected(franchise.owner))
+            await peer.subscribe()
+            await peer.in_step()
+
+        assert await listeners(live) == before
+
+
+async def listeners(live: Live) -> int:
+    """How many connections to Redis wait for messages."""
+    return sum(int(client["sub"]) > 0 for client in await live.redis.client_list())
 
 
 async def test_the_listener_comes_back_when_redis_does(
