@@ -48,7 +48,7 @@ async def test_an_answer_is_posted_as_inbound_parse_does_and_read_by_the_product
     assert (answer.status_code, received.path) == (202, "/in?k=1")
     assert (read.sender, read.sender_name, read.to) == (ANN, "Ann Lee", (REPLY,))
     assert (read.subject, read.text, read.html) == ("Re: Your quote", "Tomorrow at ten? Zoë", None)
-    assert read.replies_to == (f"<{mail_id}@sandbox.example.com>",)
+    assert read.headers["in-reply-to"] == f"<{mail_id}@sandbox.example.com>"
     assert not read.automatic
     (kept,) = (await client.get("/messages", params={"direction": "inbound"})).json()["messages"]
     assert (kept["from"], kept["to"], kept["inReplyTo"]) == (ANN, REPLY, mail_id)

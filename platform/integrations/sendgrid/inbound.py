@@ -44,12 +44,6 @@ class InboundMail:
         return self.headers.get("message-id")
 
     @property
-    def replies_to(self) -> tuple[str, ...]:
-        """Ids of the mails this one answers, the nearest first."""
-        named = f"{self.headers.get('references', '')} {self.headers.get('in-reply-to', '')}".split()
-        return tuple(dict.fromkeys(reversed(named)))
-
-    @property
     def automatic(self) -> bool:
         submitted = self.headers.get("auto-submitted", "no").partition(";")[0].strip().lower()
         precedence = self.headers.get("precedence", "").strip().lower()
