@@ -31,6 +31,7 @@ from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
+from lead_orchestrator.rest.appointments import AppointmentPages
 from lead_orchestrator.rest.links import CustomerLinks
 from lead_orchestrator.rest.schedule import ScheduleEndpoint
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
@@ -137,6 +138,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
 
 def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
+    appointments = AppointmentPages(services.tenancy, services.appointments, services.links)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
     schedule = ScheduleEndpoint(services.tenancy, access, services.messages, services.links, queue.due)
@@ -153,6 +155,9 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) 
         _Whole("/graphql", graphql),
         Route("/webhooks/shopmonkey/order", webhook.receive, methods=["POST"]),
         *messaging_routes(inbox, services.secrets, services.settings),
+        Route("/a/{token}", appointments.show, methods=["GET"]),
+        Route("/a/{token}", appointments.change, methods=["POST"]),
+        Route("/a/{token}/appointment.ics", appointments.calendar, methods=["GET"]),
         Route("/c/{token}", links.chat, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),

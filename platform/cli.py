@@ -26,11 +26,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.bench import abuse as bench_abuse
+from lead_orchestrator.bench import booking as bench_booking
 from lead_orchestrator.bench import claim as bench_claim
 from lead_orchestrator.bench import dispatch as bench_dispatch
 from lead_orchestrator.bench import fanout as bench_fanout
 from lead_orchestrator.bench import graphql as bench_graphql
 from lead_orchestrator.bench import report as bench_report
+from lead_orchestrator.bench import slots as bench_slots
 from lead_orchestrator.bench import webhook as bench_webhook
 from lead_orchestrator.chaos import dispatch as chaos_dispatch
 from lead_orchestrator.demo import run as demo_run
@@ -77,11 +79,13 @@ T = TypeVar("T")
 
 BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
     "abuse": bench_abuse.run,
+    "booking": bench_booking.run,
     "claim": bench_claim.run,
     "dispatch": bench_dispatch.run,
     "fanout": bench_fanout.run,
     "graphql": bench_graphql.run,
     "report": bench_report.run,
+    "slots": bench_slots.run,
     "webhook": bench_webhook.run,
 }
 
@@ -89,11 +93,13 @@ BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
 class BenchName(StrEnum):
     ALL = "all"
     ABUSE = "abuse"
+    BOOKING = "booking"
     CLAIM = "claim"
     DISPATCH = "dispatch"
     FANOUT = "fanout"
     GRAPHQL = "graphql"
     REPORT = "report"
+    SLOTS = "slots"
     WEBHOOK = "webhook"
 
 

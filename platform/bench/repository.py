@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -14,7 +18,7 @@ from lead_orchestrator.db import database_url
 from lead_orchestrator.messaging.repository import claim_statement
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["add_waiting_leads", "explain_claim", "transactions"]
+__all__ = ["BareInserts", "add_appointments", "add_waiting_leads", "explain_claim", "transactions"]
 
 _LEADS = text("""
   INSERT INTO leads (tenant_id, location_id, first_name, phone, source, enrolled_at, consented, created_at, last_activity_at)
@@ -40,6 +44,40 @@ async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, 
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text("VACUUM ANALYZE leads, scheduled_messages"))
     await engine.dispose()
+
+
+_TAKEN = """
+  INSERT INTO appointments (tenant_id, location_id, bay, during, status, created_at)
+  SELECT $1, $2, bay, tstzrange(starts_at, ends_at), 'CONFIRMED', now()
+  FROM unnest($3::smallint[], $4::timestamptz[], $5::timestamptz[]) AS taken (bay, starts_at, ends_at)"""
+
+
+async def add_appointments(
+    admin_url: str, tenant_id: UUID, location_id: UUID, taken: Sequence[tuple[int, datetime, datetime]]
+) -> None:
+    """Confirmed appointments of nobody, each of a bay from its beginning to its end."""
+    bays, begins, ends = zip(*taken, strict=True)
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute(_TAKEN, tenant_id, location_id, list(bays), list(begins), list(ends))
+    await connection.execute("VACUUM ANALYZE appointments")
+    await connection.close()
+
+
+class BareInserts:
+    """Inserts into the first bay and nothing else: what the exclusion constraint alone costs."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], tenant_id: UUID, location_id: UUID) -> None:
+        self._pool = pool
+        self._of = tenant_id, location_id
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, admin_url: str, tenant_id: UUID, location_id: UUID, size: int) -> AsyncIterator[Self]:
+        async with asyncpg.create_pool(admin_url, min_size=size, max_size=size) as pool:
+            yield cls(pool, tenant_id, location_id)
+
+    async def insert(self, starts_at: datetime, ends_at: datetime) -> None:
+        await self._pool.execute(_TAKEN, *self._of, [1], [starts_at], [ends_at])
 
 
 async def transactions(admin_url: str) -> int:

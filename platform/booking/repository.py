@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, DateTime, Integer, and_, func, null, or_, select, type_coerce, union_all
+from sqlalchemy.dialects.postgresql import TSTZRANGE
 from sqlalchemy.orm import aliased
 
 from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
@@ -117,10 +118,12 @@ async def busy(
     session: ReadSession, location_id: UUID, begins: datetime, ends: datetime, but: UUID | None = None
 ) -> Sequence[Busy]:
     """What is taken of a location between these instants: its bays by appointments (all `but` one) and holds that have not
-    expired, the whole of it by closures. Whatever else keeps a location busy becomes one more part of this union."""
+    expired, the whole of it by closures. What touches in a bay is one span.
+    Whatever else keeps a location busy becomes one more part of this union."""
     row, shut = Appointment, Closure
     held = and_(row.status == AppointmentStatus.HELD, row.hold_expires_at > func.app_now())
-    taken = select(row.bay, row.starts_at, row.ends_at).where(
+    joined = func.unnest(func.range_agg(row.during), type_=TSTZRANGE).label("during")
+    together = select(row.bay, joined).where(
         row.tenant_id == session.scope.tenant_id,
         row.location_id == location_id,
         or_(row.status == AppointmentStatus.CONFIRMED, held),
@@ -128,7 +131,10 @@ async def busy(
         row.starts_at < ends,
     )
     if but is not None:
-        taken = taken.where(row.id != but)
+        together = together.where(row.id != but)
+    spans = together.group_by(row.bay).subquery()
+    first, last = func.lower(spans.c.during, type_=_MOMENT), func.upper(spans.c.during, type_=_MOMENT)
+    taken = select(spans.c.bay, first, last)
     closed = select(type_coerce(null(), Integer), shut.starts_at, shut.ends_at).where(
         shut.tenant_id == session.scope.tenant_id,
         shut.location_id == location_id,

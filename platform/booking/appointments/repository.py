@@ -10,7 +10,15 @@ from sqlalchemy import func, select, text, update
 from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["add", "booked_services", "cancel_expired_holds", "get_for_update", "location_of", "lock_location"]
+__all__ = [
+    "add",
+    "booked_services",
+    "by_nonce",
+    "cancel_expired_holds",
+    "get_for_update",
+    "location_of",
+    "lock_location",
+]
 
 EXPIRED = "The hold expired"
 
@@ -53,6 +61,16 @@ async def get_for_update(session: WriteSession, appointment_id: UUID) -> Appoint
         .execution_options(populate_existing=True)
     )
     return await session.scalar(statement)
+
+
+async def by_nonce(session: ReadSession, appointment_id: UUID, nonce: bytes) -> Appointment | None:
+    """The appointment, if its customer's link carries this nonce."""
+    statement = select(Appointment).where(
+        Appointment.tenant_id == session.scope.tenant_id,
+        Appointment.id == appointment_id,
+        Appointment.manage_nonce == nonce,
+    )
+    return await session.scalar(statement.execution_options(populate_existing=True))
 
 
 async def booked_services(session: ReadSession, appointment_id: UUID) -> Sequence[AppointmentService]:

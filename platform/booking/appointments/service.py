@@ -11,10 +11,11 @@ from uuid import UUID
 from lead_orchestrator.booking.appointments import repository
 from lead_orchestrator.booking.appointments.notices import Notices
 from lead_orchestrator.booking.appointments.taking import Place, in_turn, taken_place
-from lead_orchestrator.booking.availability import Request, booked, known
+from lead_orchestrator.booking.availability import Request, booked, known, read_facts
 from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
 from lead_orchestrator.booking.outbox.models import OutboxKind, destinations
 from lead_orchestrator.booking.outbox.repository import owe
+from lead_orchestrator.booking.slots import free_times
 from lead_orchestrator.booking.tokens import Offer, opened_offer
 from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.errors import BadInputError, NotFoundError
@@ -27,7 +28,7 @@ from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = ["HOLD_LASTS", "Appointments", "Customer", "Wanted"]
 
@@ -149,12 +150,20 @@ class Appointments:
         """
 
         async def work() -> UUID:
-            await self._changed(session, appointment_id, moved)
-            return appointment_id
+            return (await self.move(session, appointment_id, starts_at)).id
+
+        asked = {"id": str(appointment_id), "startsAt": starts_at.isoformat()}
+        await once(session, "rescheduleAppointment", key, asked, work)
+        return await _seen(session, appointment_id)
+
+    async def move(self, session: WriteSession, appointment_id: UUID, starts_at: datetime) -> Appointment:
+        """As `reschedule`, for a form: sent twice, it is moved to where it is."""
 
         async def moved(row: Appointment, lead: Lead | None, location: Location) -> None:
             if row.status != _S.CONFIRMED:
                 raise _wrong_status(row, "NOT_CONFIRMED", "only a confirmed one is moved")
+            if row.starts_at == starts_at:
+                return
             services = await repository.booked_services(session, row.id)
             request = await booked(session, row, services)
             place = await taken_place(session, request, starts_at, row.id)
@@ -163,9 +172,18 @@ class Appointments:
             await self._tell(session, lead, location, row, TemplateVariant.RESCHEDULED)
             await self._became(session, row, "rescheduled", lead)
 
-        asked = {"id": str(appointment_id), "startsAt": starts_at.isoformat()}
-        await once(session, "rescheduleAppointment", key, asked, work)
+        await self._changed(session, appointment_id, moved)
         return await _seen(session, appointment_id)
+
+    async def other_times(self, session: ReadSession, appointment: Appointment, days: int) -> list[datetime]:
+        """When it could begin instead, within so many days from now."""
+        services = await repository.booked_services(session, appointment.id)
+        request = await booked(session, appointment, services)
+        first = request.now.astimezone(request.zone).date()
+        last = first + timedelta(days=days)
+        facts = await read_facts(session, request, first, last, appointment.id)
+        free = free_times(facts, request.work, first, last)
+        return [one.starts_at for one in free if one.starts_at != appointment.starts_at]
 
     async def cancel(self, session: WriteSession, appointment_id: UUID, reason: str | None) -> Appointment:
         """Give its time back; twice is as good as once.
