@@ -40,8 +40,8 @@ class SendGridWebhooks:
 
     async def events(self, request: Request) -> Response:
         """`POST /webhooks/sendgrid/events/{key}`: signed with the key that SendGrid shows for the account."""
-        body = await read_body(request, LARGEST_EVENTS)
         route = await self._route(request)
+        body = await read_body(request, LARGEST_EVENTS)
 
         def check(config: MessagingConfig | None) -> None:
             keys = [config.sendgrid_event_public_key or ""] if config else []
