@@ -33,6 +33,7 @@ __all__ = [
     "lock_onboarding",
     "made_with_key",
     "mark_replayed",
+    "messaging_config",
     "release_moved_locations",
     "replace_hours",
     "route_keys",
@@ -73,6 +74,10 @@ async def first_location(session: ReadSession) -> Location | None:
     """By name, of those the session sees."""
     own = select(Location).where(Location.tenant_id == session.scope.tenant_id)
     return await session.scalar(own.order_by(Location.name, Location.id).limit(1))
+
+
+async def messaging_config(session: ReadSession) -> MessagingConfig | None:
+    return await session.scalar(select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id))
 
 
 async def locations_by_id(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Location]:

@@ -64,7 +64,7 @@ async def read_schedule(session: ReadSession, location_id: UUID | None) -> Store
     rows = await repository.templates(session, [location_id] if location_id else [])
     own = [row for row in rows if row.location_id == location_id]
     stored = sorted(own or [row for row in rows if row.location_id is None], key=lambda row: row.number)
-    config = await repository.messaging_config(session)
+    config = await tenancy_repository.messaging_config(session)
     default = QuietHours()
     return StoredSchedule(
         [touch_of(row) for row in stored] or DEFAULT_TOUCHES,
@@ -123,7 +123,7 @@ def _row(tenant_id: UUID, location_id: UUID | None, touch: Touch, version: int) 
 
 
 async def _set_quiet_hours(session: WriteSession, change: ScheduleChange) -> None:
-    config = await repository.messaging_config(session)
+    config = await tenancy_repository.messaging_config(session)
     if config is None:
         return
     config.quiet_hours_start = change.quiet_hours_start or config.quiet_hours_start

@@ -9,11 +9,10 @@ from sqlalchemy import delete, exists, func, or_, select, text
 from sqlalchemy.orm import aliased
 
 from lead_orchestrator.leads.models import MessageKind, MessageStatus, ScheduledMessage
-from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 from lead_orchestrator.touches.models import TouchTemplate
 
-__all__ = ["add", "in_flight", "lock_schedule", "messaging_config", "replace_templates", "templates"]
+__all__ = ["add", "in_flight", "lock_schedule", "replace_templates", "templates"]
 
 
 async def templates(session: ReadSession, location_ids: Sequence[UUID]) -> Sequence[TouchTemplate]:
@@ -60,8 +59,3 @@ async def in_flight(session: ReadSession, location_id: UUID | None) -> int:
         )
         statement = statement.where(~has_own)
     return int(await session.scalar(statement) or 0)
-
-
-async def messaging_config(session: ReadSession) -> MessagingConfig | None:
-    """The row with the tenant's quiet hours."""
-    return await session.scalar(select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id))

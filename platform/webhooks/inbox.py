@@ -9,11 +9,11 @@ from uuid import UUID
 from starlette.responses import JSONResponse, Response
 
 from lead_orchestrator.log import get_logger
-from lead_orchestrator.messaging.inbound import repository
 from lead_orchestrator.messaging.inbound.models import Told
 from lead_orchestrator.messaging.inbound.service import keep
 from lead_orchestrator.tenancy.lookups import Lookups, Route
 from lead_orchestrator.tenancy.models import MessagingConfig
+from lead_orchestrator.tenancy.repository import messaging_config
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["Inbox", "Wake", "stored"]
@@ -45,7 +45,7 @@ class Inbox:
         """Store what is new of it, if `check` finds nothing wrong; returns how much that is."""
         async with self.tenancy.write(Scope.service(tenant_id, f"webhook:{source}")) as session:
             if check is not None:
-                check(await repository.messaging_config(session))
+                check(await messaging_config(session))
             new = await keep(session, location_id, told)
         for event_id in new:
             await self.wake(tenant_id, event_id)

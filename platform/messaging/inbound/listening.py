@@ -26,6 +26,7 @@ from lead_orchestrator.messaging.opt_out_replies import (
     same_address,
 )
 from lead_orchestrator.messaging.planned import Planned, plan
+from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.sessions import WriteSession
 
@@ -74,7 +75,7 @@ class Listening:
             return await lock(session, known)
         if reading.intent is not Intent.NONE and not reading.soft:
             return None  # who asks to be left alone, or for help, does not ask for a quote
-        config = await repository.messaging_config(session)
+        config = await tenancy_repository.messaging_config(session)
         # Anybody can write anybody's address into a mail, and most mail to an open address is spam.
         if config is None or not config.strangers_become_leads or heard.channel is Channel.EMAIL:
             return None

@@ -12,7 +12,7 @@ from lead_orchestrator.leads.models import Lead, LeadStatus, MessageStatus, Sche
 from lead_orchestrator.leads.status import CLOSED
 from lead_orchestrator.messaging.inbound.models import Heard, News
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.models import Location, MessagingConfig
+from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "event",
     "first_location",
     "lock_message",
-    "messaging_config",
     "owner_of",
     "reached_otherwise",
     "whose",
@@ -35,10 +34,6 @@ def add(session: WriteSession, row: MessageLog) -> None:
 async def event(session: ReadSession, event_id: UUID) -> WebhookEvent:
     own = (WebhookEvent.tenant_id == session.scope.tenant_id, WebhookEvent.id == event_id)
     return (await session.scalars(select(WebhookEvent).where(*own))).one()
-
-
-async def messaging_config(session: ReadSession) -> MessagingConfig | None:
-    return await session.scalar(select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id))
 
 
 async def first_location(session: ReadSession) -> UUID:
