@@ -22,6 +22,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lead_orchestrator import metrics
+from lead_orchestrator.booking.calendar.connections import CALLBACK
+from lead_orchestrator.booking.calendar.sync import PUSH_PATH
 from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedError
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets, budget_sizes
@@ -32,6 +34,7 @@ from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.appointments import AppointmentPages
+from lead_orchestrator.rest.google import GoogleCallback
 from lead_orchestrator.rest.links import CustomerLinks
 from lead_orchestrator.rest.schedule import ScheduleEndpoint
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
@@ -40,6 +43,7 @@ from lead_orchestrator.tenancy.access import Access, RevocationWatch
 from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
+from lead_orchestrator.webhooks.google import GoogleCalendarWebhook
 from lead_orchestrator.webhooks.inbox import Inbox
 from lead_orchestrator.webhooks.routes import MESSAGING_PATHS, messaging_routes
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
@@ -126,6 +130,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
         messages=services.messages,
         booking=services.booking,
         appointments=services.appointments,
+        calendars=services.calendars.connections,
         links=services.links,
         access=access,
         development=not services.settings.production,
@@ -139,6 +144,7 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
 def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
     appointments = AppointmentPages(services.tenancy, services.appointments, services.links)
+    google = GoogleCalendarWebhook(services.tenancy, services.links, queue.calendar)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
     schedule = ScheduleEndpoint(services.tenancy, access, services.messages, services.links, queue.due)
@@ -158,6 +164,8 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) 
         Route("/a/{token}", appointments.show, methods=["GET"]),
         Route("/a/{token}", appointments.change, methods=["POST"]),
         Route("/a/{token}/appointment.ics", appointments.calendar, methods=["GET"]),
+        Route(PUSH_PATH, google.pushed, methods=["POST"]),
+        Route(CALLBACK, GoogleCallback(services.calendars.connections, queue.calendar).returned, methods=["GET"]),
         Route("/c/{token}", links.chat, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),
@@ -272,6 +280,8 @@ def _masked(request_id: str) -> Response:
 _ROUTES = (
     "/webhooks/shopmonkey/order",
     *MESSAGING_PATHS,
+    PUSH_PATH,
+    CALLBACK,
     "/graphql",
     "/c",
     "/u",

@@ -10,14 +10,23 @@ from urllib.parse import urlsplit
 import httpx
 
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.calendar.connections import GoogleConnections
+from lead_orchestrator.booking.calendar.crm import CrmCalendar
+from lead_orchestrator.booking.calendar.freshness import Freshness
+from lead_orchestrator.booking.calendar.sync import GoogleSync
+from lead_orchestrator.booking.outbox.dispatch import OutboxDispatcher, OutboxPolicy
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.integrations.connections import open_client
+from lead_orchestrator.integrations.google_calendar.client import GoogleCalendarClient
+from lead_orchestrator.integrations.google_calendar.models import GoogleApp
+from lead_orchestrator.integrations.google_calendar.oauth import GoogleOAuth
 from lead_orchestrator.integrations.providers import ProviderError
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.shopmonkey.appointments import ShopMonkeyAppointments
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient
 from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient
@@ -42,11 +51,22 @@ from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.tenancy.tokens import TokenIssuer
 
-__all__ = ["AUDIENCE", "Services", "open_services", "token_issuer"]
+__all__ = ["AUDIENCE", "Calendars", "Services", "open_services", "token_issuer"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AUDIENCE = "lead-orchestrator"
 _CONNECTIONS = 400  # 20 jobs with a batch each, and more
+
+
+@dataclass(frozen=True)
+class Calendars:
+    """What keeps the calendars outside in step with the appointments."""
+
+    connections: GoogleConnections
+    google: GoogleSync
+    crm: CrmCalendar
+    freshness: Freshness
+    outbox: OutboxDispatcher
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,7 @@ class Services:
     inbound: Inbound
     onboarding: Onboarding
     catalog: CatalogSync
+    calendars: Calendars
     reader: Reader
 
 
@@ -141,7 +162,47 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
+        calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
         reader=reader,
+    )
+
+
+def _calendars(
+    settings: Settings,
+    tenancy: Tenancy,
+    secrets: SecretBox,
+    links: LinkSigner,
+    leads: Leads,
+    shopmonkey: ShopMonkeyClient,
+    http: httpx.AsyncClient,
+) -> Calendars:
+    app = google_app(settings)
+    oauth = GoogleOAuth(http, app, settings.google_base_url) if app else None
+    client = GoogleCalendarClient(http, settings.google_base_url)
+    connections = GoogleConnections(tenancy, secrets, links, oauth, settings.public_url)
+    google = GoogleSync(connections, client, settings.calendar_poll_seconds, push=_pushes(settings))
+    appointments = ShopMonkeyAppointments(shopmonkey)
+    return Calendars(
+        connections=connections,
+        google=google,
+        crm=CrmCalendar(tenancy, shopmonkey, appointments, secrets, leads, settings.calendar_poll_seconds),
+        freshness=Freshness(google, settings.calendar_fresh_seconds),
+        outbox=OutboxDispatcher(tenancy, appointments, client, connections, secrets, OutboxPolicy()),
+    )
+
+
+def google_app(settings: Settings) -> GoogleApp | None:
+    """Our client at Google, if both of its settings are there."""
+    if not settings.google_client_id or settings.google_client_secret is None:
+        return None
+    secret = settings.google_client_secret.get_secret_value()
+    return GoogleApp(settings.google_client_id, settings.google_client_secret) if secret else None
+
+
+def _pushes(settings: Settings) -> bool:
+    """Google posts to https addresses only, the sandbox to any."""
+    return (
+        settings.public_url.startswith("https://") or f"{urlsplit(settings.google_base_url).hostname}" in SANDBOX_HOSTS
     )
 
 

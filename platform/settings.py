@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     )
     google_client_secret: SecretStr | None = Field(None, description="The OAuth client's secret.")
 
+    calendar_poll_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        300, description="Between two looks at a calendar of which nobody said that it changed."
+    )
+    calendar_fresh_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        120, description="A calendar that was read longer ago is asked itself before an appointment is confirmed."
+    )
+
     poll_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     dispatch_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         10, description="SCHEDULER_INTERVAL_MS, in milliseconds, is its alias."

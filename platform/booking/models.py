@@ -59,6 +59,7 @@ class Appointment(Base):
     manage_nonce: Mapped[bytes | None] = mapped_column(LargeBinary)
     shopmonkey_appointment_id: Mapped[str | None] = mapped_column(Text)
     sync_status: Mapped[str] = mapped_column(Text, server_default="NOT_NEEDED")
+    sync_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

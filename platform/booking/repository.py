@@ -8,9 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, DateTime, Integer, and_, func, null, or_, select, type_coerce, union_all
-from sqlalchemy.dialects.postgresql import TSTZRANGE
+from sqlalchemy.dialects.postgresql import TSTZRANGE, Range
 from sqlalchemy.orm import aliased
 
+from lead_orchestrator.booking.calendar.models import GoogleCalendarEvent, ShopMonkeyAppointment
 from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
 from lead_orchestrator.booking.slots import Busy
 from lead_orchestrator.catalog.models import Closure, Service
@@ -118,8 +119,8 @@ async def busy(
     session: ReadSession, location_id: UUID, begins: datetime, ends: datetime, but: UUID | None = None
 ) -> Sequence[Busy]:
     """What is taken of a location between these instants: its bays by appointments (all `but` one) and holds that have not
-    expired, the whole of it by closures. What touches in a bay is one span.
-    Whatever else keeps a location busy becomes one more part of this union."""
+    expired, by appointments made in ShopMonkey, the whole of it by closures and by events in its Google calendar. What touches in
+    a bay is one span."""
     row, shut = Appointment, Closure
     held = and_(row.status == AppointmentStatus.HELD, row.hold_expires_at > func.app_now())
     joined = func.unnest(func.range_agg(row.during), type_=TSTZRANGE).label("during")
@@ -141,7 +142,17 @@ async def busy(
         shut.ends_at > begins,
         shut.starts_at < ends,
     )
-    return [Busy(start, end, bay) for bay, start, end in await session.execute(union_all(taken, closed))]
+    event, theirs = GoogleCalendarEvent, ShopMonkeyAppointment
+    span = Range(begins, ends)
+    outside = [
+        select(bay, func.lower(table.during), func.upper(table.during)).where(
+            table.tenant_id == session.scope.tenant_id,
+            table.location_id == location_id,
+            table.during.overlaps(span),
+        )
+        for table, bay in ((event, type_coerce(null(), Integer)), (theirs, theirs.bay))
+    ]
+    return [Busy(start, end, bay) for bay, start, end in await session.execute(union_all(taken, closed, *outside))]
 
 
 def _terms(session: ReadSession, query: AppointmentQuery) -> Iterable[ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from uuid import UUID
 from strawberry.types import Info
 
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.graphql.budgets import Budgets
@@ -39,7 +40,7 @@ class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
     `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
-    them, `links` makes those in a preview; without one what needs it is unavailable.
+    them, `calendars` connects those outside, `links` makes those in a preview; without one what needs it is unavailable.
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -58,6 +59,7 @@ class GraphQLServices:
     messages: Messages | None = None
     booking: Booking | None = None
     appointments: Appointments | None = None
+    calendars: GoogleConnections | None = None
     links: LinkSigner | None = None
 
 

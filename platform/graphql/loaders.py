@@ -9,6 +9,8 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from lead_orchestrator.booking import repository as booking_repository
+from lead_orchestrator.booking.calendar import repository as calendar_repository
+from lead_orchestrator.booking.calendar.models import GoogleCredential
 from lead_orchestrator.booking.models import Appointment
 from lead_orchestrator.catalog import repository as catalog_repository
 from lead_orchestrator.catalog.models import Closure, Service
@@ -63,6 +65,7 @@ class Loaders:
         self.services: DataLoader[UUID, Service | None] = self._one(catalog_repository.services_by_id)
         self.location_services: DataLoader[tuple[UUID, bool], list[Service]] = self._pages(_offered)
         self.closures: DataLoader[UUID, list[Closure]] = self._one(catalog_repository.closures_of, list)
+        self.calendars: DataLoader[UUID, GoogleCredential | None] = self._one(calendar_repository.connections_of)
         self.appointments: DataLoader[UUID, Appointment | None] = self._one(booking_repository.appointments_by_id)
         self.appointment_services: DataLoader[UUID, list[Service]] = self._one(booking_repository.services_of, list)
         self.appointment_counts: DataLoader[UUID, int] = self._one(booking_repository.appointment_counts, int)

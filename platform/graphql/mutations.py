@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import strawberry
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
@@ -72,6 +73,7 @@ class UpdateLeadInput:
 class Mutation(
     AppointmentMutations,
     CapacityMutations,
+    CalendarMutations,
     CatalogMutations,
     MessagingMutations,
     TemplateMutations,

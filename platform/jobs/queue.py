@@ -51,6 +51,14 @@ class Queue:
         """A message of this tenant fell due, or may be sent in `after` seconds."""
         await self._ring("dispatch_tenant", str(tenant_id), after=after)
 
+    async def owed(self, tenant_id: UUID) -> None:
+        """Another system has to be told of an appointment of this tenant."""
+        await self._ring("dispatch_outbox", str(tenant_id))
+
+    async def calendar(self, tenant_id: UUID) -> None:
+        """A calendar of this tenant changed outside."""
+        await self._ring("sync_calendars", str(tenant_id))
+
     async def ring(self, job: str, *arguments: str) -> None:
         """Enqueue `job`, without a fixed id: a wake-up that is already under way must not swallow this one."""
         await self._ring(job, *arguments)

@@ -60,6 +60,8 @@ def ticks(services: Services) -> list[Tick]:
     return [
         Tick("dispatch", settings.dispatch_interval, "dispatch_tenant", Walk(look.due_messages)),
         Tick("resolve", min(2.0, settings.dispatch_interval), "resolve_unknown", look.open_messages),
+        Tick("outbox", 1.0, "dispatch_outbox", look.due_outbox),
+        Tick("calendars", min(2.0, settings.calendar_poll_seconds), "sync_calendars", look.due_calendars),
         Tick("sweep", 2.0, "sweep_events", look.due_events),
         Tick("poll", min(1.0, settings.poll_interval_seconds), "poll_tenant", look.due_polls),
         Tick("prune", _DAY, "prune", look.tenants),

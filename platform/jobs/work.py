@@ -102,7 +102,7 @@ async def resolve_unknown(context: Context, tenant_id: str) -> None:
 
 
 async def poll_tenant(context: Context, tenant_id: str) -> None:
-    """Look for what ShopMonkey's webhooks did not tell."""
+    """Look for what ShopMonkey's webhooks did not tell, and for the appointments made there."""
     services, tenant = context["services"], UUID(tenant_id)
 
     async def work() -> int | None:
@@ -113,9 +113,30 @@ async def poll_tenant(context: Context, tenant_id: str) -> None:
             await context["queue"].event(tenant, event_id)
         if poll.error is not None:
             raise JobFailedError(poll.error)
+        await services.calendars.crm.sync_due(tenant)
         return len(poll.events)
 
     await _run(context, "poll_tenant", tenant, work)
+
+
+async def dispatch_outbox(context: Context, tenant_id: str) -> None:
+    """Tell other systems of appointments that were made or changed."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        return await services.calendars.outbox.dispatch(tenant) or None
+
+    await _run(context, "dispatch_outbox", tenant, work)
+
+
+async def sync_calendars(context: Context, tenant_id: str) -> None:
+    """Read what is taken in the Google calendars."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        return await services.calendars.google.sync_due(tenant) or None
+
+    await _run(context, "sync_calendars", tenant, work)
 
 
 async def prune(context: Context, tenant_id: str) -> None:
@@ -195,5 +216,7 @@ JOBS: list[Callable[..., Awaitable[Any]]] = [
     dispatch_tenant,
     resolve_unknown,
     poll_tenant,
+    dispatch_outbox,
+    sync_calendars,
     prune,
 ]

@@ -75,6 +75,10 @@ class Lookups:
         """Active tenants with an appointment of which another system has to be told."""
         return await self._ids("lookup_due_outbox()")
 
+    async def due_calendars(self) -> Sequence[UUID]:
+        """Active tenants with a Google calendar that is to be read."""
+        return await self._ids("lookup_due_calendars()")
+
     async def due_polls(self) -> Sequence[UUID]:
         """Active tenants whose ShopMonkey account is to be polled, the longest waiting first."""
         return await self._ids("lookup_due_polls()")

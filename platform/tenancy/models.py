@@ -33,7 +33,11 @@ class Tenant(Base):
 
 
 class Location(Base):
-    """A shop; `timezone` is an IANA name."""
+    """A shop; `timezone` is an IANA name.
+
+    `calendar_connected`: appointments are owed to its Google calendar. `crm_calendar_at` is when its appointments in
+    ShopMonkey were read last, `crm_calendar_next` when they are to be read again.
+    """
 
     __tablename__ = "locations"
 
@@ -51,6 +55,9 @@ class Location(Base):
     horizon_days: Mapped[int] = mapped_column(server_default="60")
     allowed_origins: Mapped[list[str]] = mapped_column(Texts, server_default="{}")
     survey: Mapped[dict[str, object] | None] = mapped_column(JSONB)
+    calendar_connected: Mapped[bool] = mapped_column(server_default="false")
+    crm_calendar_at: Mapped[datetime | None] = mapped_column(Moment)
+    crm_calendar_next: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

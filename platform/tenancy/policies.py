@@ -180,6 +180,9 @@ TABLES: dict[str, TablePolicy] = {
     "appointments": TablePolicy("location"),
     "appointment_services": TablePolicy("location"),
     "outbox": TablePolicy("location", lookup=("SELECT (tenant_id, status, next_attempt_at)",)),
+    "google_credentials": TablePolicy("location", lookup=("SELECT (tenant_id, status, next_sync_at)",)),
+    "google_calendar_events": TablePolicy("location"),
+    "shopmonkey_appointments": TablePolicy("location"),
     "chat_sessions": TablePolicy(
         "location",
         visitor=("SELECT (tenant_id, id, location_id, channel, state, version, created_at, last_message_at)",),
@@ -196,6 +199,7 @@ TABLES: dict[str, TablePolicy] = {
 # The only functions that run with their owner's rights; each belongs to lead_lookup, and lead_app alone may call it.
 DEFINER_FUNCTIONS = frozenset(
     {
+        "lookup_due_calendars()",
         "lookup_due_events()",
         "lookup_due_lag()",
         "lookup_due_messages(uuid, integer)",

@@ -36,7 +36,7 @@ class OutboxStatus(StrEnum):
 
 
 class OutboxEntry(Base):
-    """`payload` holds the ids of the other system and nothing else; times are the database's real ones."""
+    """`payload` holds the other system's id and the times for which a create may have gone out; times are the database's real ones."""
 
     __tablename__ = "outbox"
 
@@ -57,4 +57,5 @@ class OutboxEntry(Base):
 
 def destinations(location: Location) -> Collection[OutboxKind]:
     """The systems in which this location's appointments stand too."""
-    return [OutboxKind.SHOPMONKEY_APPOINTMENT] if location.shopmonkey_location_id else []
+    crm = [OutboxKind.SHOPMONKEY_APPOINTMENT] if location.shopmonkey_location_id else []
+    return [*crm, OutboxKind.GOOGLE_EVENT] if location.calendar_connected else crm

@@ -45,7 +45,9 @@ class Slot:
 
 @strawberry.type
 class Appointment(Node):
-    """`localStart` is in the location's zone; `manageUrl` is empty when the customer was given no link."""
+    """`localStart` is in the location's zone; `manageUrl` is empty when the customer was given no link.
+
+    `syncStatus` is NOT_NEEDED, PENDING, SYNCED or FAILED; `syncError` is what the other system answered last."""
 
     key: strawberry.Private[UUID]
     location_key: strawberry.Private[UUID]
@@ -60,6 +62,7 @@ class Appointment(Node):
     shopmonkey_appointment_id: str | None
     sync_status: str
     nonce: strawberry.Private[bytes | None]
+    sync_error: str | None
 
     @classmethod
     def of(cls, row: models.Appointment) -> Appointment:
@@ -78,6 +81,7 @@ class Appointment(Node):
             shopmonkey_appointment_id=row.shopmonkey_appointment_id,
             sync_status=row.sync_status,
             nonce=row.manage_nonce,
+            sync_error=row.sync_error,
         )
 
     @strawberry.field

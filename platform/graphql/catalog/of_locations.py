@@ -42,7 +42,10 @@ class LocationCatalog:
 
     @strawberry.field
     async def calendar(
-        self,
+        self, info: Request
     ) -> Annotated[CalendarConnection, strawberry.lazy("lead_orchestrator.graphql.catalog.types")] | None:
         """The calendar that is kept in step with this location's; null while none is connected."""
-        return None
+        from lead_orchestrator.graphql.catalog.types import CalendarConnection  # noqa: PLC0415 - as above
+
+        row = await info.context.loaders.calendars.load(self.key)
+        return CalendarConnection.of(row) if row else None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from lead_orchestrator.booking.calendar.models import GoogleCredential
 from lead_orchestrator.catalog import models
 from lead_orchestrator.graphql.connections import Node, UserError
 from lead_orchestrator.graphql.context import Request
@@ -15,7 +16,18 @@ from lead_orchestrator.graphql.scalars import Cents
 from lead_orchestrator.graphql.tenant_types import Location
 from lead_orchestrator.ids import Kind, encode
 
-__all__ = ["CalendarConnection", "CatalogPayload", "Closure", "LocationPayload", "Service", "ServicePayload", "money"]
+GOOGLE = "GOOGLE"
+
+__all__ = [
+    "CalendarConnection",
+    "CatalogPayload",
+    "Closure",
+    "ConnectCalendarPayload",
+    "LocationPayload",
+    "Service",
+    "ServicePayload",
+    "money",
+]
 
 
 def money(cents: int | None, currency: str) -> Money | None:
@@ -79,13 +91,18 @@ class Closure:
 
 @strawberry.type
 class CalendarConnection:
-    """A calendar outside that is kept in step with a location's."""
+    """A calendar outside that is kept in step with a location's. `status` is CONNECTED, ERROR (it cannot be read for the
+    moment) or DISCONNECTED (connect it again); `error` says why."""
 
     provider: str
     email: str | None
     status: str
     synced_at: datetime | None
     error: str | None
+
+    @classmethod
+    def of(cls, row: GoogleCredential) -> CalendarConnection:
+        return cls(provider=GOOGLE, email=row.email, status=row.status, synced_at=row.synced_at, error=row.error)
 
 
 @strawberry.type
@@ -97,6 +114,14 @@ class ServicePayload:
 @strawberry.type
 class CatalogPayload:
     services: list[Service] | None
+    errors: list[UserError]
+
+
+@strawberry.type
+class ConnectCalendarPayload:
+    """`authorizationUrl` is where the caller gives the permission; it works once, within 15 minutes."""
+
+    authorization_url: str | None
     errors: list[UserError]
 
 

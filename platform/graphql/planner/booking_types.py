@@ -67,7 +67,7 @@ APPOINTMENT = Entity(
     {
         "id": identity(Kind.APPOINTMENT),
         **columns("starts_at", "ends_at", "status", "bay", "notes", "hold_expires_at", "shopmonkey_appointment_id"),
-        **columns("sync_status"),
+        **columns("sync_status", "sync_error"),
         "total": money("total_cents"),
         "localStart": Leaf(_local_start),
         "lead": One("Lead", lambda appointment, lead: lead.c.id == appointment.c.lead_id),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, null, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
+from lead_orchestrator.booking.calendar.models import SHOWN, GoogleCredential
 from lead_orchestrator.catalog.models import Closure, Service
 from lead_orchestrator.graphql.planner.declare import (
     Arguments,
@@ -84,7 +85,20 @@ CLOSURE = Entity(
     {"id": identity(Kind.CLOSURE), **columns("starts_at", "ends_at", "reason")},
 )
 
-_NOTHING = Leaf(lambda _row: null())
+
+def _shown_calendars() -> Row:
+    """The connections that are one to whoever looks."""
+    row = table(GoogleCredential)
+    return select(row).where(row.c.status.in_([literal_column(f"'{status}'") for status in SHOWN])).subquery()
+
+
+CALENDAR = Entity(
+    "CalendarConnection",
+    _shown_calendars,
+    {"provider": Leaf(lambda _row: literal_column("'GOOGLE'")), **columns("email", "status", "synced_at", "error")},
+    location="location_id",
+)
+
 
 MORE_FIELDS: Mapping[str, Mapping[str, Field]] = {
     "Location": {
@@ -100,15 +114,11 @@ MORE_FIELDS: Mapping[str, Mapping[str, Field]] = {
             lambda place, closure: closure.c.location_id == place.c.id,
             lambda closure: (closure.c.starts_at, closure.c.id),
         ),
-        "calendar": Inside(
-            "CalendarConnection",
-            dict.fromkeys(("provider", "email", "status", "syncedAt", "error"), _NOTHING),
-            present=lambda _row: literal_column("false"),
-        ),
+        "calendar": One("CalendarConnection", lambda place, calendar: calendar.c.location_id == place.c.id),
     }
 }
 
-ENTITIES = {entity.name: entity for entity in (SERVICE, CLOSURE)}
+ENTITIES = {entity.name: entity for entity in (SERVICE, CLOSURE, CALENDAR)}
 
 TARGETS = {
     Kind.SERVICE.value: Target("Service"),

@@ -142,6 +142,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "cancelAppointment": Example({"id": Id(Kind.APPOINTMENT, "status = 'CONFIRMED'")}),
     "cancelMessage": Example({"id": Id(Kind.MESSAGE, "status = 'SCHEDULED' AND kind = 'AD_HOC'")}),
+    "connectGoogleCalendar": Example({"locationId": Id(Kind.LOCATION)}),
     "createLead": Example(
         {
             "input": {

@@ -1,0 +1,51 @@
+"""Connecting a location with a calendar outside."""
+
+from __future__ import annotations
+
+import strawberry
+
+from lead_orchestrator.booking.calendar.connections import GoogleConnections
+from lead_orchestrator.errors import AppError, UnavailableError
+from lead_orchestrator.graphql.catalog.types import ConnectCalendarPayload, LocationPayload
+from lead_orchestrator.graphql.connections import UserError
+from lead_orchestrator.graphql.context import GraphQLServices, Request
+from lead_orchestrator.graphql.enums import Role
+from lead_orchestrator.graphql.permissions import requires
+from lead_orchestrator.graphql.tenant_types import Location
+from lead_orchestrator.ids import Kind, decode
+
+__all__ = ["CalendarMutations"]
+
+
+@strawberry.type
+class CalendarMutations:
+    @strawberry.mutation
+    @requires(Role.MANAGER)
+    async def connect_google_calendar(self, info: Request, location_id: strawberry.ID) -> ConnectCalendarPayload:
+        """Send the caller's browser to the answer's address, where Google asks for the permission; Google sends it back to
+        us. Until then nothing changes."""
+        try:
+            async with info.context.writing() as session:
+                key = decode(Kind.LOCATION, location_id, field="locationId")
+                url = await _connections(info.context.services).connect(session, key)
+        except AppError as error:
+            return ConnectCalendarPayload(authorization_url=None, errors=[UserError.of(error)])
+        return ConnectCalendarPayload(authorization_url=url, errors=[])
+
+    @strawberry.mutation
+    @requires(Role.MANAGER)
+    async def disconnect_google_calendar(self, info: Request, location_id: strawberry.ID) -> LocationPayload:
+        """Give the permission back and forget what the calendar said; booking goes on without it."""
+        try:
+            async with info.context.writing() as session:
+                key = decode(Kind.LOCATION, location_id, field="locationId")
+                location = await _connections(info.context.services).disconnect(session, key)
+        except AppError as error:
+            return LocationPayload(location=None, errors=[UserError.of(error)])
+        return LocationPayload(location=Location.of(location), errors=[])
+
+
+def _connections(services: GraphQLServices) -> GoogleConnections:
+    if services.calendars is None:
+        raise UnavailableError("calendars cannot be connected here")
+    return services.calendars
