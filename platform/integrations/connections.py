@@ -31,7 +31,10 @@ def open_client(most: int) -> httpx.AsyncClient:
 
 
 class Connections(httpx.AsyncBaseTransport):
-    """A pool of connections, HTTP/1.1, as a transport of httpx; bodies are read whole."""
+    """A pool of connections, HTTP/1.1, as a transport of httpx; bodies are read whole.
+
+    aiohttp asks again by itself where a kept connection is lost, once, and only by methods that may be repeated (not POST).
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -55,6 +55,7 @@ class _WrongReader:
 
     def __init__(self, right: Any, theirs: UUID, ours: UUID) -> None:
         self._right = right
+        self.connections = right.connections
         self._theirs, self._ours = str(theirs), str(ours)
 
     async def fetch(self, statement: str, values: Sequence[Any]) -> str | None:
