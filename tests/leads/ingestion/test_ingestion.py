@@ -475,7 +475,9 @@ async def test_a_busy_shopmonkey_is_asked_again_later(shop: Shop, outside: Outsi
 
 async def test_a_dropped_connection_is_tried_again(shop: Shop, outside: Outside) -> None:
     event_id = await shop.tell(await shop.quote())
-    await outside.fault("drop", count=2)  # a connection that was kept is tried anew at once: it may just have been too old
+    await outside.fault(
+        "drop", count=2
+    )  # a connection that was kept is tried anew at once: it may just have been too old
 
     assert (await shop.process(event_id)).status is EventStatus.RECEIVED
     await due_now(shop)
