@@ -41,7 +41,7 @@ async def test_an_error_is_told_by_its_kind_and_its_place_and_not_by_its_words(
     try:
         raise error
     except DBAPIError:
-        logger: Any = logging.getLogger("uvicorn.error") if foreign else get_logger(__name__)
+        logger: Any = logging.getLogger("some.library") if foreign else get_logger(__name__)
         logger.exception("job_failed")
 
     [line] = [json.loads(written) for written in stream.getvalue().splitlines()]

@@ -40,6 +40,14 @@ class _Worker(Worker):
             _log.warning("queue_unreachable", reason=type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)
 
+    async def close(self) -> None:
+        """Jobs that still run are cancelled and have ended before anything else: their cancellation is not the closing's."""
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        self.tasks.clear()
+        await super().close()
+
 
 def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
     """A worker that is ready to `async_run`; SIGTERM lets running jobs end first."""
