@@ -52,7 +52,6 @@ __all__ = [
     "claim_unknown",
     "close_attempts",
     "config",
-    "count_due",
     "count_unsettled",
     "expire_leases",
     "lock_message",
@@ -160,16 +159,6 @@ async def claim_due(session: WriteSession, limit: int, lead_id: UUID | None = No
     if lead_id is not None:
         statement = statement.where(ScheduledMessage.lead_id == lead_id)
     return [Due(message, lead) for message, lead in await session.execute(statement)]
-
-
-async def count_due(session: ReadSession) -> int:
-    """How many messages of the tenant are due now."""
-    statement = select(func.count()).where(
-        ScheduledMessage.tenant_id == session.scope.tenant_id,
-        ScheduledMessage.status == MessageStatus.SCHEDULED,
-        ScheduledMessage.due_at <= _APP_NOW,
-    )
-    return int(await session.scalar(statement) or 0)
 
 
 async def count_unsettled(session: ReadSession) -> int:
