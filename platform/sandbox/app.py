@@ -17,6 +17,7 @@ from lead_orchestrator.sandbox.control import ControlApi
 from lead_orchestrator.sandbox.courier import Courier
 from lead_orchestrator.sandbox.customers import CustomersApi
 from lead_orchestrator.sandbox.google import GoogleApi
+from lead_orchestrator.sandbox.openai import OpenAIApi
 from lead_orchestrator.sandbox.pages import Pages
 from lead_orchestrator.sandbox.sendgrid import SendGridApi
 from lead_orchestrator.sandbox.shopmonkey import ShopMonkeyApi
@@ -32,6 +33,7 @@ SERVICES = (
     ("/sendgrid", SendGridApi),
     ("/whatsapp", WhatsAppApi),
     ("/google", GoogleApi),
+    ("/openai", OpenAIApi),
 )
 
 

@@ -22,11 +22,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _DELIVERY = ("lose", "duplicate", "shuffle", "late")
 _CALL = ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay")
+_STREAM = ("stall", "cut_stream", "content_filter")
 FAULT_KINDS: dict[str, tuple[str, ...]] = {
     "shopmonkey": ("waf_403", *_CALL),
     "twilio": _CALL,
     "sendgrid": _CALL,
     "whatsapp": (*_CALL, "pair_limit", "refuse_later"),
+    "openai": ("bad_credentials", "error_429", "error_500", "no_quota", "drop", "delay", *_STREAM),
     "google": (*_CALL, "rate_limit", "sync_expired", "free_busy_error"),
     "google_oauth": ("bad_credentials", "error_429", "error_500", "drop", "delay"),
     "carrier": ("filter", "unreachable", "slow"),
@@ -41,15 +43,26 @@ FAULT_KINDS: dict[str, tuple[str, ...]] = {
 DROP_EXTENSION = "sandbox.drop"
 MAX_NUMBER = 1_000_000
 DELIVERY_SECONDS = {"late": 2.0, "shuffle": 0.5}
-_REFUSALS = ("waf_403", "bad_credentials", "error_429", "error_500", "pair_limit", "rate_limit", "sync_expired")
+_REFUSALS = (
+    "waf_403",
+    "bad_credentials",
+    "error_429",
+    "error_500",
+    "no_quota",
+    "pair_limit",
+    "rate_limit",
+    "sync_expired",
+)
+_HOLD_STEP = 0.02
 _numbers = itertools.count(1)
 
 
 @dataclass
 class Fault:
     """One fault. It strikes with `probability`, `count` times (None: until removed), only where `match` is part of
-    "METHOD /path" (of a delivery: its URL; of a carrier: "number text"). `seconds`: of a delay, a lateness, a shuffle's
-    span, a carrier's queue or a Retry-After; `when`: a delay before or after the request is accepted; `copies`: of a duplicate."""
+    "METHOD /path" (of a delivery: its URL; of a carrier: "number text"; of an answer that streams: "model question"). `seconds`:
+    of a delay, a lateness, a stall at most, a shuffle's span, a carrier's queue or a Retry-After; `when`: a delay before or after
+    the request is accepted; `copies`: of a duplicate."""
 
     service: str
     kind: str
@@ -115,6 +128,12 @@ class Faults:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._released.wait()
+
+    async def hold(self, fault: Fault) -> None:
+        """Wait until the fault is switched off, `fault.seconds` at most, or the sandbox ends."""
+        until = asyncio.get_running_loop().time() + fault.seconds
+        while fault in self._active and not self._released.is_set() and asyncio.get_running_loop().time() < until:
+            await self.pause(_HOLD_STEP)
 
     def release(self, *, released: bool = True) -> None:
         """End every pause, now and from now on; `released=False` lets them wait again."""

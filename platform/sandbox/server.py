@@ -96,6 +96,11 @@ class SandboxServer:
         return f"{self.url}/google"
 
     @property
+    def openai_url(self) -> str:
+        """OPENAI_BASE_URL; clients append /chat/completions"""
+        return f"{self.url}/openai/v1"
+
+    @property
     def sandbox(self) -> Sandbox:
         sandbox: Sandbox = self.app.state.sandbox
         return sandbox

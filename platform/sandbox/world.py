@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lead_orchestrator.sandbox.faults import Faults
 from lead_orchestrator.sandbox.google_world import GoogleWorld
+from lead_orchestrator.sandbox.openai_world import OpenAIWorld
 
 __all__ = [
     "Company",
@@ -242,6 +243,7 @@ class World:
     whatsapp_numbers: dict[str, WhatsAppNumber] = field(default_factory=dict)
     whatsapp_app: WhatsAppApp = field(default_factory=WhatsAppApp)
     google: GoogleWorld = field(default_factory=GoogleWorld)
+    openai: OpenAIWorld = field(default_factory=OpenAIWorld)
     quirks: Quirks = field(default_factory=Quirks)
     timing: Timing = field(default_factory=Timing)
     seed: int | None = None
@@ -278,6 +280,7 @@ class World:
         for number in self.whatsapp_numbers.values():
             number.recent_requests.clear()
         self.google.clear()
+        self.openai.clear()
         self.faults.clear()
         self.log.clear()
 
