@@ -41,6 +41,7 @@ from lead_orchestrator.services import AUDIENCE, Services, open_services, requir
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access, RevocationWatch
 from lead_orchestrator.tenancy.audit import audit_isolation
+from lead_orchestrator.tenancy.public.limits import PublicLimits, public_rates
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.google import GoogleCalendarWebhook
@@ -81,7 +82,8 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
         access = Access(verifier, revocations)
-        graphql = graphql_services(services, queue, access)
+        limits = PublicLimits(queue.redis, public_rates(settings))
+        graphql = graphql_services(services, queue, access, limits)
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
@@ -102,6 +104,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,  # it would be done anew for each of the sockets that get the same text
@@ -121,7 +124,9 @@ async def _refuse_faults(services: Services) -> None:
         )
 
 
-def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQLServices:
+def graphql_services(
+    services: Services, queue: Queue, access: Access, limits: PublicLimits | None = None
+) -> GraphQLServices:
     """What the API works with in this process."""
     return GraphQLServices(
         tenancy=services.tenancy,
@@ -138,6 +143,8 @@ def graphql_services(services: Services, queue: Queue, access: Access) -> GraphQ
         wake_event=queue.event,
         reader=services.reader,
         budgets=Budgets(queue.redis, budget_sizes(services.settings)),
+        places=services.places,
+        limits=limits,
     )
 
 

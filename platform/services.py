@@ -46,6 +46,7 @@ from lead_orchestrator.settings import SANDBOX_HOSTS, Settings
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
+from lead_orchestrator.tenancy.public.places import Places
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
@@ -76,6 +77,7 @@ class Services:
     settings: Settings
     tenancy: Tenancy
     lookups: Lookups
+    places: Places
     secrets: SecretBox
     links: LinkSigner
     leads: Leads
@@ -148,6 +150,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         settings=settings,
         tenancy=tenancy,
         lookups=lookups,
+        places=Places(tenancy, lookups, settings.public_url),
         secrets=secrets,
         links=links,
         leads=leads,

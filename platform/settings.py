@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     api_cost_per_minute: Annotated[int, Field(ge=1)] = Field(
         1_000_000, description="Objects one franchise's staff may ask for."
     )
+    public_reads_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        240, description="Calls of one address to public pages and forms; a shop's public gets thirty times as many."
+    )
+    public_writes_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        20, description="Of those, the ones that make or send something."
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1", description="The balancers whose X-Forwarded-For is believed: addresses, networks, or *."
+    )
     worker_jobs: Annotated[int, Field(ge=1, le=200)] = Field(20, description="Jobs one worker runs at once.")
 
     @property

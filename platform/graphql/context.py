@@ -23,6 +23,8 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.public.limits import PublicLimits
+from lead_orchestrator.tenancy.public.places import Places
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
 from lead_orchestrator.tenancy.tokens import Claims, Role
@@ -40,7 +42,8 @@ class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
     `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
-    them, `calendars` connects those outside, `links` makes those in a preview; without one what needs it is unavailable.
+    them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors; without one
+    what needs it is unavailable. `limits` are those of the public (`tenancy.public` says how both are used).
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -61,6 +64,8 @@ class GraphQLServices:
     appointments: Appointments | None = None
     calendars: GoogleConnections | None = None
     links: LinkSigner | None = None
+    places: Places | None = None
+    limits: PublicLimits | None = None
 
 
 class _UndoError(Exception):

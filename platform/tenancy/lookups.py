@@ -43,6 +43,18 @@ class Lookups:
             row = (await connection.execute(text(statement), {"kind": kind, "key": key})).one_or_none()
         return Route(row.tenant_id, row.location_id, row.active) if row else None
 
+    async def place(self, location_id: UUID) -> Route | None:
+        """Whose location this is, if it has a public slug."""
+        statement = text("SELECT * FROM lookup_place(:location)").bindparams(bindparam("location", type_=Uuid()))
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement, {"location": location_id})).one_or_none()
+        return Route(row.tenant_id, location_id, row.active) if row else None
+
+    async def origin(self, origin: str) -> bool:
+        """Whether any location of an active tenant lists this site."""
+        async with self._engine.connect() as connection:
+            return bool(await connection.scalar(text("SELECT lookup_origin(:origin)"), {"origin": origin}))
+
     async def tenant(self, slug: str) -> UUID | None:
         """The tenant with this slug."""
         async with self._engine.connect() as connection:
