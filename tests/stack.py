@@ -33,7 +33,7 @@ __all__ = ["Stack", "franchise_file", "open_stack", "stack_settings"]
 
 
 def stack_settings(database: TestDatabase, redis_url: str, sandbox: SandboxServer, **overrides: Any) -> Settings:
-    """Settings that point at this test's own database and outside world; leases are short."""
+    """Settings that point at this test's own database and outside world; a call has 20 s, on however slow a machine."""
     values: dict[str, Any] = {
         "database_url": database.urls.app,
         "database_visitor_url": database.urls.visitor,
@@ -48,7 +48,7 @@ def stack_settings(database: TestDatabase, redis_url: str, sandbox: SandboxServe
         "google_base_url": sandbox.google_url,
         "google_client_id": sandbox.world.google.client_id,
         "google_client_secret": SecretStr(sandbox.world.google.client_secret),
-        "send_lease_seconds": 6,
+        "send_lease_seconds": 60,
         "unknown_settle_seconds": 1,
         "database_pool_size": 8,
         **overrides,

@@ -21,16 +21,16 @@ __all__ = ["DROP_EXTENSION", "FAULT_KINDS", "DroppedReply", "Fault", "FaultRepli
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _DELIVERY = ("lose", "duplicate", "shuffle", "late")
-_CALL = ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay")
+_CALL = ("accept_then_drop", "bad_credentials", "error_429", "error_500", "drop", "delay", "hold")
 _STREAM = ("stall", "cut_stream", "content_filter")
 FAULT_KINDS: dict[str, tuple[str, ...]] = {
     "shopmonkey": ("waf_403", *_CALL),
     "twilio": _CALL,
     "sendgrid": _CALL,
     "whatsapp": (*_CALL, "pair_limit", "refuse_later"),
-    "openai": ("bad_credentials", "error_429", "error_500", "no_quota", "drop", "delay", *_STREAM),
+    "openai": ("bad_credentials", "error_429", "error_500", "no_quota", "drop", "delay", "hold", *_STREAM),
     "google": (*_CALL, "rate_limit", "sync_expired", "free_busy_error"),
-    "google_oauth": ("bad_credentials", "error_429", "error_500", "drop", "delay"),
+    "google_oauth": ("bad_credentials", "error_429", "error_500", "drop", "delay", "hold"),
     "carrier": ("filter", "unreachable", "slow"),
     "webhook": _DELIVERY,
     "twilio_callback": _DELIVERY,
@@ -53,7 +53,7 @@ _REFUSALS = (
     "rate_limit",
     "sync_expired",
 )
-_HOLD_STEP = 0.02
+_UNTIL_REMOVED = ("hold", "stall")
 _numbers = itertools.count(1)
 
 
@@ -61,8 +61,9 @@ _numbers = itertools.count(1)
 class Fault:
     """One fault. It strikes with `probability`, `count` times (None: until removed), only where `match` is part of
     "METHOD /path" (of a delivery: its URL; of a carrier: "number text"; of an answer that streams: "model question"). `seconds`:
-    of a delay, a lateness, a stall at most, a shuffle's span, a carrier's queue or a Retry-After; `when`: a delay before or after
-    the request is accepted; `copies`: of a duplicate."""
+    of a delay, a lateness, a stall at most, a shuffle's span, a carrier's queue or a Retry-After; `when`: a delay or a hold before
+    or after the request is accepted; `copies`: of a duplicate. What a `hold` has struck waits until the fault is removed;
+    `waiting` are the requests that do so now."""
 
     service: str
     kind: str
@@ -73,7 +74,9 @@ class Fault:
     when: str = "before"
     copies: int = 2
     struck: int = 0
+    waiting: int = 0
     id: int = field(default_factory=lambda: next(_numbers))
+    removed: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         kinds = FAULT_KINDS.get(self.service)
@@ -101,7 +104,19 @@ class Fault:
         return cls(data["service"], data["kind"], **{**default, **numbers}, **whole, **texts)  # type: ignore[arg-type]  # each value was converted above
 
     def to_json(self) -> dict[str, Any]:
-        names = ("id", "service", "kind", "count", "probability", "match", "seconds", "when", "copies", "struck")
+        names = (
+            "id",
+            "service",
+            "kind",
+            "count",
+            "probability",
+            "match",
+            "seconds",
+            "when",
+            "copies",
+            "struck",
+            "waiting",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -125,22 +140,31 @@ class Faults:
 
     async def pause(self, seconds: float) -> None:
         """Wait, unless the sandbox ends before."""
+        await self._ended(self._released, seconds)
+
+    async def wait(self, fault: Fault) -> None:
+        """Wait as long as the fault wants: a hold until it is removed, a stall so too, but `seconds` at most, a delay `seconds`."""
+        removable = fault.kind in _UNTIL_REMOVED and not self._released.is_set()
+        fault.waiting += 1
+        try:
+            most = None if fault.kind == "hold" else fault.seconds
+            await self._ended(fault.removed if removable else self._released, most)
+        finally:
+            fault.waiting -= 1
+
+    async def _ended(self, event: asyncio.Event, seconds: float | None) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._released.wait()
-
-    async def hold(self, fault: Fault) -> None:
-        """Wait until the fault is switched off, `fault.seconds` at most, or the sandbox ends."""
-        until = asyncio.get_running_loop().time() + fault.seconds
-        while fault in self._active and not self._released.is_set() and asyncio.get_running_loop().time() < until:
-            await self.pause(_HOLD_STEP)
+                await event.wait()
 
     def release(self, *, released: bool = True) -> None:
         """End every pause, now and from now on; `released=False` lets them wait again."""
-        if released:
-            self._released.set()
-        else:
+        if not released:
             self._released.clear()
+            return
+        self._released.set()
+        for fault in self._active:
+            fault.removed.set()
 
     def add(self, fault: Fault) -> Fault:
         self._active.append(fault)
@@ -148,24 +172,28 @@ class Faults:
 
     def clear(self, fault_id: int | None = None) -> int:
         """Switch off one fault, or all; says how many."""
-        before = len(self._active)
-        self._active = [fault for fault in self._active if fault_id is not None and fault.id != fault_id]
-        return before - len(self._active)
+        gone = [fault for fault in self._active if fault_id is None or fault.id == fault_id]
+        for fault in gone:
+            self._active.remove(fault)
+            fault.removed.set()
+        return len(gone)
 
     def active(self) -> list[Fault]:
         return list(self._active)
 
     def strike(self, service: str, kinds: tuple[str, ...], target: str) -> Fault | None:
-        """The first fault of these kinds that strikes now; a fault that has struck `count` times is gone."""
+        """The first fault of these kinds that strikes now; a fault that has struck `count` times is gone, or waits to be removed."""
         for fault in self._active:
             if fault.service == service and fault.kind in kinds and fault.match in target and self._hits(fault):
                 fault.struck += 1
-                if fault.count is not None and fault.struck >= fault.count:
+                if fault.struck == fault.count and fault.kind not in _UNTIL_REMOVED:
                     self._active.remove(fault)
                 return fault
         return None
 
     def _hits(self, fault: Fault) -> bool:
+        if fault.struck == fault.count:
+            return False
         return fault.probability >= 1 or self._chance.random() < fault.probability
 
 
@@ -195,16 +223,16 @@ def guarded(faults: Faults, replies: FaultReplies, endpoint: Endpoint) -> Endpoi
 
     async def answer(request: Request) -> Response:
         target = f"{request.method} {request.url.path}"
-        delay = faults.strike(replies.service, ("delay",), target)
+        delay = faults.strike(replies.service, ("delay", "hold"), target)
         if delay is not None and delay.when == "before":
             await request.body()  # it has arrived, even if the caller gives up while waiting
-            await faults.pause(delay.seconds)
+            await faults.wait(delay)
         if faults.strike(replies.service, ("drop",), target):
             return DroppedReply()
         refusal = faults.strike(replies.service, _REFUSALS, target)
         response = replies.refusals[refusal.kind](refusal) if refusal else await endpoint(request)
         if delay is not None and delay.when == "after":
-            await faults.pause(delay.seconds)
+            await faults.wait(delay)
         if replies.accepts(request, response) and faults.strike(replies.service, ("accept_then_drop",), target):
             return DroppedReply()
         return response

@@ -115,7 +115,7 @@ class OpenAIApi:
     async def _strike(self, request: Request, answer: _Answer, target: str) -> None:
         faults = self._world.faults
         if stall := faults.strike("openai", ("stall",), target):
-            await faults.hold(stall)
+            await faults.wait(stall)
         if faults.strike("openai", ("cut_stream",), target):
             request.scope["extensions"][DROP_EXTENSION]["close"]()
             await asyncio.Event().wait()  # until the server notices that nobody is there

@@ -15,6 +15,7 @@ from lead_orchestrator.sandbox.world import Quirks
 from lead_orchestrator.tenancy.sessions import Scope
 from tests.catalog.services import canned, offered, sync
 from tests.factories import make_tenant
+from tests.holding import holding
 from tests.leads.ingestion.shop import Outside, Shop
 
 
@@ -155,21 +156,17 @@ async def test_a_sync_leaves_a_line_in_the_audit_trail(shop: Shop) -> None:
 
 async def test_no_transaction_is_open_while_shopmonkey_is_asked(shop: Shop) -> None:
     canned(shop, "Sunroof Tint")
-    await shop.outside.fault("delay", seconds=0.5)
     idle = (
         "SELECT count(*) AS open FROM pg_stat_activity"
         " WHERE state LIKE 'idle in transaction%' AND datname = current_database()"
     )
 
-    syncing = asyncio.create_task(sync(shop))
-    seen = []
-    while not syncing.done():
-        seen.append((await shop.rows(idle))[0]["open"])
-        await asyncio.sleep(0.05)
+    async with holding(shop.outside.world, "shopmonkey") as hold:
+        syncing = asyncio.create_task(sync(shop))
+        await hold.reached()
+        assert await shop.rows(idle) == [{"open": 0}]
 
     assert "Sunroof Tint" in await syncing
-    assert len(seen) > 4
-    assert seen.count(0) > len(seen) / 2  # a statement may be under way when the answer has come
 
 
 @pytest.mark.parametrize(

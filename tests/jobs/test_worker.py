@@ -21,6 +21,7 @@ from lead_orchestrator.sandbox.seed import CLEAR_VIEW
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.sessions import Scope
 from tests.database import Cluster, TestDatabase
+from tests.holding import holding
 from tests.jobs.processes import installed_worker
 from tests.jobs.relay import Relay
 from tests.messaging.leads import make_lead, touches, until
@@ -32,7 +33,10 @@ QUICK = {"DISPATCH_INTERVAL_SECONDS": "0.3", "POLL_INTERVAL_SECONDS": "5", "LOG_
 
 @pytest_asyncio.fixture
 async def stack(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator[Stack]:
-    async with open_stack(fresh_database, cluster.redis_url) as stack, Redis.from_url(cluster.redis_url) as redis:
+    async with (
+        open_stack(fresh_database, cluster.redis_url, send_lease_seconds=6) as stack,
+        Redis.from_url(cluster.redis_url) as redis,
+    ):
         await redis.flushall()  # this test process's own Valkey: what other tests rang is not ours
         yield stack
 
@@ -98,17 +102,14 @@ async def test_killed_workers_and_a_forgetful_queue_lose_nothing_and_send_nothin
 
 
 async def test_sigterm_ends_a_worker_after_the_send_that_is_under_way(stack: Stack, tmp_path: Path) -> None:
-    await stack.fault("twilio", "delay", seconds=0.8, when="before", match="POST")
     lead = await make_lead(stack)
 
-    async with installed_worker(stack.settings, tmp_path / "log", **QUICK, SEND_LEASE_SECONDS="9") as worker:
-
-        async def sending() -> bool:
-            return bool((await touches(stack, lead.id))[0]["status"] == "SENDING")
-
-        await until(sending)
-        worker.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+    async with installed_worker(stack.settings, tmp_path / "log", **QUICK, SEND_LEASE_SECONDS="60") as worker:
+        async with holding(stack.world, "twilio", match="POST") as hold:
+            await hold.reached()
+            worker.send_signal(signal.SIGTERM)
+            await until_elapsed(0.5)  # it has heard, and does not leave the call
+        async with asyncio.timeout(60):
             assert await worker.wait() == 0, (tmp_path / "log").read_text()
 
     assert (await touches(stack, lead.id))[0]["status"] == "SENT"

@@ -10,5 +10,5 @@ from tests.stack import Stack, open_stack
 
 @pytest_asyncio.fixture
 async def stack(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator[Stack]:
-    async with open_stack(fresh_database, cluster.redis_url, send_lease_seconds=6) as stack:
+    async with open_stack(fresh_database, cluster.redis_url) as stack:
         yield stack

@@ -72,7 +72,7 @@ async def change(stack: Stack, lead_id: UUID, work: Callable[[WriteSession, Lead
         await work(session, await locked(session, lead_id))
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Wait for the condition, at most so long."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process or in the database

@@ -17,9 +17,11 @@ from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.sessions import WriteSession
+from tests.database import Cluster, TestDatabase
 from tests.factories import phone_number
+from tests.holding import holding
 from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
-from tests.stack import Stack
+from tests.stack import Stack, open_stack
 from tests.waiting import until_elapsed
 
 Ending = Callable[[Leads, WriteSession, Lead], Awaitable[Any]]
@@ -315,11 +317,10 @@ async def test_what_ends_the_touches_first_keeps_a_claim_out(stack: Stack, endin
 @pytest.mark.parametrize("ending", [opt_out, book, pause])
 async def test_what_ends_the_touches_during_a_call_leaves_no_next_touch(stack: Stack, ending: Ending) -> None:
     lead = await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=0.5, count=1)
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: has_status(stack, lead, "SENDING"))
-
-    await change(stack, lead.id, lambda session, held: ending(stack.services.leads, session, held))
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        await change(stack, lead.id, lambda session, held: ending(stack.services.leads, session, held))
     await sending
     await stack.wind(timedelta(days=2))
     await dispatch(stack)
@@ -329,10 +330,6 @@ async def test_what_ends_the_touches_during_a_call_leaves_no_next_touch(stack: S
     assert [row["status"] for row in rows] in (["SENT"], ["SENT", "CANCELLED"])
     row = await lead_row(stack, lead.id)
     assert row["status"] in {"OPTED_OUT", "BOOKED"} or row["touches_paused"]
-
-
-async def has_status(stack: Stack, lead: Lead, status: str) -> bool:
-    return bool((await touches(stack, lead.id))[0]["status"] == status)
 
 
 async def test_an_opt_out_counts_even_where_the_lead_does_not_know_of_it(stack: Stack) -> None:
@@ -474,31 +471,34 @@ async def test_a_refused_mail_key_is_flagged(stack: Stack) -> None:
     assert await flags(stack) == (None, "http_401: SendGrid does not accept the API key")
 
 
-async def test_a_call_that_would_start_too_late_is_not_made(stack: Stack) -> None:
-    lead = await make_lead(stack)
-    owner = create_async_engine(database_url(stack.database.urls.owner))
+async def test_a_call_that_would_start_too_late_is_not_made(fresh_database: TestDatabase, cluster: Cluster) -> None:
+    async with open_stack(fresh_database, cluster.redis_url, send_lease_seconds=3) as stack:
+        lead = await make_lead(stack)
+        owner = create_async_engine(database_url(stack.database.urls.owner))
 
-    async with owner.begin() as connection:
-        await connection.execute(text("LOCK TABLE message_logs IN SHARE MODE"))
-        sending = asyncio.create_task(dispatch(stack))
-        await until_elapsed(2.2)  # the lease is 6 s, a call starts within a third of it
-    await owner.dispose()
+        async with owner.begin() as connection:
+            await connection.execute(text("LOCK TABLE message_logs IN SHARE MODE"))
+            sending = asyncio.create_task(dispatch(stack))
+            await until_elapsed(1.2)  # a call starts within a third of the lease
+        await owner.dispose()
 
-    assert await sending == {"SCHEDULED": 1}
-    assert stack.texts() == []
-    [first] = await touches(stack, lead.id)
-    assert (first["lease_until"], first["decision"]) == (None, "Waiting: its turn did not come in time")
-    assert await dispatch(stack) == {"SENT": 1}
+        assert await sending == {"SCHEDULED": 1}
+        assert stack.texts() == []
+        [first] = await touches(stack, lead.id)
+        assert (first["lease_until"], first["decision"]) == (None, "Waiting: its turn did not come in time")
+
+        async def sent() -> bool:
+            return await dispatch(stack) == {"SENT": 1}
+
+        await until(sent)
 
 
 async def test_a_result_is_written_again_when_the_database_was_away(stack: Stack) -> None:
-    lead = await make_lead(stack, phone=None)
-    await stack.fault("sendgrid", "delay", seconds=0.5, when="after", count=1)
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: has_status(stack, lead, "SENDING"))
-
+    await make_lead(stack, phone=None)
     admin = create_async_engine(database_url(stack.database.admin_url))
-    async with admin.connect() as connection:
+    async with holding(stack.world, "sendgrid", when="after") as hold, admin.connect() as connection:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
         await connection.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'lead_app' AND datname = :name"
@@ -513,11 +513,11 @@ async def test_a_result_is_written_again_when_the_database_was_away(stack: Stack
 async def test_a_lead_gets_one_message_at_a_time(stack: Stack) -> None:
     lead = await make_lead(stack)
     await made_message(stack, lead, "And another thing")
-    await stack.fault("twilio", "delay", seconds=0.5, count=1)
 
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: in_flight(stack))
-    assert (await stack.services.dispatcher.dispatch(stack.tenant_id)).outcomes == {}
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        assert (await stack.services.dispatcher.dispatch(stack.tenant_id)).outcomes == {}
     await sending
     assert len(stack.texts(lead.phone)) == 1
     await dispatch(stack)
@@ -525,19 +525,15 @@ async def test_a_lead_gets_one_message_at_a_time(stack: Stack) -> None:
     assert len(stack.texts(lead.phone)) == 2
 
 
-async def in_flight(stack: Stack) -> bool:
-    return bool(await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'SENDING'"))
-
-
 async def test_a_batch_that_only_waits_for_others_does_not_ask_for_the_next_turn(stack: Stack) -> None:
     leads = [await make_lead(stack) for _ in range(10)]
     for lead in leads:
         await made_message(stack, lead, "And another thing", due_at=leads[-1].created_at)
-    await stack.fault("twilio", "delay", seconds=0.6, count=10)
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: in_flight(stack))
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached(10)
 
-    waiting = await stack.services.dispatcher.dispatch(stack.tenant_id)
+        waiting = await stack.services.dispatcher.dispatch(stack.tenant_id)
 
     assert (waiting.claimed, waiting.full) == (10, False)
     await sending
@@ -556,16 +552,17 @@ async def test_any_number_of_dispatchers_send_each_message_once(stack: Stack) ->
 async def test_the_next_batch_is_rung_for_while_the_calls_of_this_one_are_under_way(stack: Stack) -> None:
     for _ in range(15):
         await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=0.6, count=10)
     rung = asyncio.Event()
 
     async def more() -> None:
         rung.set()
 
-    first = asyncio.create_task(stack.services.dispatcher.dispatch(stack.tenant_id, more=more))
-    await asyncio.wait_for(rung.wait(), 10)
-    assert not first.done()
-    second = await stack.services.dispatcher.dispatch(stack.tenant_id, more=more)
+    async with holding(stack.world, "twilio", count=10) as hold:
+        first = asyncio.create_task(stack.services.dispatcher.dispatch(stack.tenant_id, more=more))
+        await asyncio.wait_for(rung.wait(), 60)
+        await hold.reached(10)
+        second = await stack.services.dispatcher.dispatch(stack.tenant_id, more=more)
+        assert not first.done()
 
     assert (dict(second.outcomes), second.full) == ({"SENT": 5}, False)
     assert (await first).outcomes == {"SENT": 10}
@@ -574,21 +571,17 @@ async def test_the_next_batch_is_rung_for_while_the_calls_of_this_one_are_under_
 async def test_a_fresh_quote_is_answered_at_once_beside_a_backlog(stack: Stack) -> None:
     for _ in range(40):
         await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=1.5, count=30)
-    backlog = [asyncio.create_task(dispatch(stack)) for _ in range(4)]
-    await until(lambda: under_way(stack, 30))
-    fresh = await make_lead(stack)
+    async with holding(stack.world, "twilio", count=30) as hold:
+        backlog = [asyncio.create_task(dispatch(stack)) for _ in range(4)]
+        await hold.reached(30)
+        fresh = await make_lead(stack)
 
-    sent = await stack.services.dispatcher.dispatch(stack.tenant_id, fresh.id)
+        sent = await stack.services.dispatcher.dispatch(stack.tenant_id, fresh.id)
 
-    assert sent.outcomes == {"SENT": 1}
-    assert len(stack.texts()) == 1
+        assert sent.outcomes == {"SENT": 1}
+        assert len(stack.texts()) == 1
     await asyncio.gather(*backlog)
     assert len(stack.texts()) == 41
-
-
-async def under_way(stack: Stack, count: int) -> bool:
-    return len(await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'SENDING'")) == count
 
 
 async def test_resuming_goes_on_where_the_touches_were_paused(stack: Stack) -> None:
@@ -607,11 +600,11 @@ async def test_resuming_goes_on_where_the_touches_were_paused(stack: Stack) -> N
 
 async def test_a_touch_that_comes_back_while_its_lead_is_paused_is_there_to_resume(stack: Stack) -> None:
     lead = await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=0.4, count=1)
     await stack.fault("twilio", "error_429", seconds=1, count=1)
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: has_status(stack, lead, "SENDING"))
-    await change(stack, lead.id, lambda session, held: pause(stack.services.leads, session, held))
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        await change(stack, lead.id, lambda session, held: pause(stack.services.leads, session, held))
     await sending
     await stack.wind(timedelta(minutes=1))
     assert await dispatch(stack) == {"CANCELLED": 1}
@@ -624,13 +617,14 @@ async def test_a_touch_that_comes_back_while_its_lead_is_paused_is_there_to_resu
 
 async def test_a_late_message_of_an_earlier_enrolment_does_not_advance_the_new_one(stack: Stack) -> None:
     lead = await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=0.6, count=1)
-    sending = asyncio.create_task(dispatch(stack))
-    await until(lambda: has_status(stack, lead, "SENDING"))
-    await change(stack, lead.id, lambda session, held: stack.services.leads.set_status(session, held, LeadStatus.LOST))
-    again = await make_lead(stack, phone=lead.phone, email=lead.email)
-    assert again.id == lead.id
-    assert await dispatch(stack) == {}  # the first message is still under way
+    leads = stack.services.leads
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        await change(stack, lead.id, lambda session, held: leads.set_status(session, held, LeadStatus.LOST))
+        again = await make_lead(stack, phone=lead.phone, email=lead.email)
+        assert again.id == lead.id
+        assert await dispatch(stack) == {}  # the first message is still under way
 
     await sending
     row = await lead_row(stack, lead.id)

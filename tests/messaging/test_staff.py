@@ -17,7 +17,8 @@ from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, ScheduledM
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.service import Draft
 from lead_orchestrator.tenancy.sessions import WriteSession
-from tests.messaging.leads import change, lead_row, make_lead, touches, until
+from tests.holding import holding
+from tests.messaging.leads import change, lead_row, make_lead, touches
 from tests.messaging.test_unknown import dispatch, until_status, work
 from tests.stack import Stack
 
@@ -296,17 +297,13 @@ async def test_only_what_is_unknown_is_resolved(stack: Stack) -> None:
 
 async def test_a_message_that_is_being_sent_is_not_resolved(stack: Stack) -> None:
     lead = await make_lead(stack)
-    await stack.fault("twilio", "delay", seconds=0.5, count=1)
-    sending = asyncio.create_task(dispatch(stack))
+    async with holding(stack.world, "twilio") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        [first] = await touches(stack, lead.id)
 
-    async def started() -> bool:
-        return bool((await touches(stack, lead.id))[0]["status"] == "SENDING")
-
-    await until(started)
-    [first] = await touches(stack, lead.id)
-
-    with pytest.raises(BadInputError, match="is SENDING"):
-        await resolve(stack, first["id"], sent=False)
+        with pytest.raises(BadInputError, match="is SENDING"):
+            await resolve(stack, first["id"], sent=False)
     await sending
 
     assert len(stack.texts(lead.phone)) == 1

@@ -2,18 +2,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import pytest_asyncio
 from sqlalchemy import text
 
 from lead_orchestrator.integrations.providers import Accepted, ProviderUnknown
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from tests.database import Cluster, TestDatabase
+from tests.holding import holding
 from tests.messaging.leads import change, lead_row, made_message, make_lead, touches, until
 from tests.stack import Stack, open_stack
 from tests.waiting import until_elapsed
+
+
+@pytest_asyncio.fixture
+async def stack(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator[Stack]:
+    async with open_stack(fresh_database, cluster.redis_url, send_lease_seconds=6) as stack:
+        yield stack
 
 
 async def dispatch(stack: Stack) -> dict[str, int]:
@@ -104,22 +113,34 @@ async def test_a_request_that_never_arrived_is_sent_again_once_after_the_settle_
 async def test_twilios_word_of_before_the_settle_time_is_not_believed(
     fresh_database: TestDatabase, cluster: Cluster
 ) -> None:
-    """Asked at 3 s, taken at 3.5 s, settled at 4 s, answered at 4.5 s: what was absent is there now."""
-    async with open_stack(fresh_database, cluster.redis_url, unknown_settle_seconds=3) as stack:
+    """It is asked, takes the text, the settle time ends, and only then its answer comes: what was absent is there now."""
+    settle, lease = 3, 3
+    async with open_stack(
+        fresh_database, cluster.redis_url, send_lease_seconds=lease, unknown_settle_seconds=settle
+    ) as stack:
         lead = await make_lead(stack)
-        await stack.fault("twilio", "delay", seconds=3.5, when="before", match="POST", count=1)
-        await stack.fault("twilio", "delay", seconds=1.5, when="after", match="GET", count=1)
-        assert await dispatch(stack) == {"UNKNOWN": 1}  # the call gave up after a second
-        await until(lambda: due_for_a_check(stack))
+        async with holding(stack.world, "twilio", match="GET", when="after") as answer:
+            async with holding(stack.world, "twilio", match="POST"):
+                assert await dispatch(stack) == {"UNKNOWN": 1}  # the call gave up after a third of the lease
+                await check_now(stack)
+                asking = asyncio.create_task(stack.services.resolver.resolve(stack.tenant_id))
+                await answer.reached()
 
-        await stack.services.resolver.resolve(stack.tenant_id)
+            await until(lambda: taken(stack, 1))
+            await until_elapsed(settle)
+        await asking
         await until_status(stack, lead, "SENT")
 
     assert len(stack.texts(lead.phone)) == 1
 
 
-async def due_for_a_check(stack: Stack) -> bool:
-    return bool(await stack.rows("SELECT id FROM scheduled_messages WHERE status = 'UNKNOWN' AND lease_until <= now()"))
+async def check_now(stack: Stack) -> None:
+    async with stack.services.tenancy.write(stack.scope) as session:
+        await session.execute(text("UPDATE scheduled_messages SET lease_until = now() WHERE status = 'UNKNOWN'"))
+
+
+async def taken(stack: Stack, count: int) -> bool:
+    return len(stack.texts()) == count
 
 
 async def test_the_settle_time_begins_when_the_last_call_may_have_ended(stack: Stack) -> None:
@@ -269,16 +290,16 @@ async def test_a_result_of_an_earlier_attempt_is_not_written_over_a_later_one(st
     await stack.fault("twilio", "drop", count=1, match="POST")
     await dispatch(stack)
     row = await first(stack, lead)
-    await stack.fault("twilio", "delay", seconds=0.7, count=1, match="POST")
     await until_status(stack, lead, "SCHEDULED", sending=False)
-    sending = asyncio.create_task(dispatch(stack))
-    await until_status(stack, lead, "SENDING", sending=False)
-    before = await first(stack, lead)
+    async with holding(stack.world, "twilio", match="POST") as hold:
+        sending = asyncio.create_task(dispatch(stack))
+        await hold.reached()
+        before = await first(stack, lead)
 
-    for outcome in (Accepted("SMlate", "queued", 1), ProviderUnknown("late"), None):
-        assert await record(stack, lead, row, outcome) is None
+        for outcome in (Accepted("SMlate", "queued", 1), ProviderUnknown("late"), None):
+            assert await record(stack, lead, row, outcome) is None
 
-    assert await first(stack, lead) == before
+        assert await first(stack, lead) == before
     assert await sending == {"SENT": 1}
     assert len(stack.texts(lead.phone)) == 1
 
@@ -313,7 +334,7 @@ async def test_a_provider_that_cannot_be_asked_has_a_while_to_tell_by_its_events
     lead = await make_lead(stack, phone=None)
     await stack.fault("sendgrid", "accept_then_drop", count=1)
     await dispatch(stack)
-    await until(lambda: due_for_a_check(stack))
+    await check_now(stack)
 
     await stack.services.resolver.resolve(stack.tenant_id)
 

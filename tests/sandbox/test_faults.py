@@ -17,7 +17,6 @@ from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
 from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import CUSTOMER, SendGrid, ShopMonkey, Twilio, quote
-from tests.waiting import until_elapsed
 
 
 async def switch_on(client: httpx.AsyncClient, service: str, kind: str, **changes: Any) -> dict[str, Any]:
@@ -118,19 +117,31 @@ async def test_shopmonkeys_firewall_answers_html(client: httpx.AsyncClient, shop
     assert answer.headers["content-type"].startswith("text/html")
 
 
-@pytest.mark.parametrize(("when", "recorded"), [("before", 0), ("after", 1)])
-async def test_a_delay_comes_before_or_after_acceptance(
-    client: httpx.AsyncClient, twilio: Twilio, world: World, when: str, recorded: int
-) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_delay_takes_its_time(client: httpx.AsyncClient, twilio: Twilio, when: str) -> None:
     await switch_on(client, "twilio", "delay", count=1, seconds=0.3, when=when)
 
     started = time.monotonic()
-    sending = asyncio.create_task(twilio.send())
-    await until_elapsed(0.15)
-
-    assert len(world.messages) == recorded
-    assert (await sending).status_code == 201
+    assert (await twilio.send()).status_code == 201
     assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize(("when", "recorded"), [("before", 0), ("after", 1)])
+async def test_what_is_held_waits_until_the_fault_is_removed(
+    client: httpx.AsyncClient, twilio: Twilio, world: World, when: str, recorded: int
+) -> None:
+    hold = await switch_on(client, "twilio", "hold", count=2, when=when)
+    sending = [asyncio.create_task(twilio.send()) for _ in range(2)]
+    while (await client.get("/faults.json")).json()["faults"][0]["waiting"] < 2:
+        assert not any(sent.done() for sent in sending)
+
+    assert len(world.messages) == 2 * recorded
+    assert (await twilio.send()).status_code == 201  # two were to be held
+    assert not any(sent.done() for sent in sending)
+    assert (await client.delete(f"/faults/{hold['id']}")).status_code == 200
+
+    assert [(await sent).status_code for sent in sending] == [201, 201]
+    assert len(world.messages) == 3
 
 
 async def test_a_caller_who_gives_up_waiting_has_sent_all_the_same(

@@ -16,8 +16,8 @@ from lead_orchestrator.leads.models import LeadStatus
 from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.tenancy.secrets import SecretBox
 from tests.factories import make_tenant, phone_number
+from tests.holding import holding
 from tests.leads.ingestion.shop import Outside, Shop, open_company, open_shop
-from tests.waiting import until_elapsed
 
 APPOINTMENT = ["2026-12-01T18:00:00.000Z"]
 
@@ -371,11 +371,11 @@ async def test_an_older_fetch_never_wins_over_a_newer_one(shop: Shop, outside: O
     slow, quick = await shop.tell(order_id), await shop.tell(order_id)
 
     # when one worker fetches the order, hears back late, and meanwhile another applied its deletion
-    await outside.fault("delay", count=1, match=order_id, seconds=0.6, when="after")
-    late = asyncio.create_task(shop.process(slow))
-    await struck(outside)
-    await shop.delete(order_id, hard=True)
-    assert (await shop.process(quick)).outcome == "lead lost"
+    async with holding(outside.world, "shopmonkey", match=order_id, count=1, when="after") as hold:
+        late = asyncio.create_task(shop.process(slow))
+        await hold.reached()
+        await shop.delete(order_id, hard=True)
+        assert (await shop.process(quick)).outcome == "lead lost"
     await late
 
     # then the deletion stands
@@ -387,13 +387,13 @@ async def test_a_worker_that_knew_the_quote_late_does_not_bring_it_back(shop: Sh
     # given a quote nobody has processed yet; one worker fetched it and is late
     order_id = await shop.quote()
     slow, quick = await shop.tell(order_id), await shop.tell(order_id)
-    await outside.fault("delay", count=1, match=order_id, seconds=0.6, when="after")
-    late = asyncio.create_task(shop.process(slow))
-    await struck(outside)
+    async with holding(outside.world, "shopmonkey", match=order_id, count=1, when="after") as hold:
+        late = asyncio.create_task(shop.process(slow))
+        await hold.reached()
 
-    # when it is authorized and another worker sees that it is no quote any more
-    shop.company.orders[order_id] = {**shop.company.orders[order_id], "authorized": True}
-    assert (await shop.process(quick)).status is EventStatus.IGNORED
+        # when it is authorized and another worker sees that it is no quote any more
+        shop.company.orders[order_id] = {**shop.company.orders[order_id], "authorized": True}
+        assert (await shop.process(quick)).status is EventStatus.IGNORED
 
     # then the late worker does not write to the customer
     assert (await late).status is EventStatus.IGNORED
@@ -403,12 +403,12 @@ async def test_a_worker_that_knew_the_quote_late_does_not_bring_it_back(shop: Sh
 async def test_a_worker_that_outlived_its_lease_leaves_the_event_to_its_successor(shop: Shop, outside: Outside) -> None:
     order_id = await shop.quote()
     event_id = await shop.tell(order_id)
-    await outside.fault("delay", count=1, match=order_id, seconds=0.6, when="after")
-    late = asyncio.create_task(shop.services.ingestion.process(shop.tenant.id, event_id))
-    await struck(outside)
-    await due_now(shop)
+    async with holding(outside.world, "shopmonkey", match=order_id, count=1, when="after") as hold:
+        late = asyncio.create_task(shop.services.ingestion.process(shop.tenant.id, event_id))
+        await hold.reached()
+        await due_now(shop)
 
-    done = await shop.process(event_id)
+        done = await shop.process(event_id)
 
     assert done.enrolled
     assert await late is None
@@ -418,12 +418,12 @@ async def test_a_worker_that_outlived_its_lease_leaves_the_event_to_its_successo
 async def test_a_failure_of_a_worker_that_lost_its_lease_does_not_undo_the_result(shop: Shop, outside: Outside) -> None:
     order_id = await shop.quote()
     event_id = await shop.tell(order_id)
-    await outside.fault("delay", count=1, match=order_id, seconds=0.6, when="after")
     await outside.fault("error_500", count=1, match=order_id)
-    late = asyncio.create_task(shop.services.ingestion.process(shop.tenant.id, event_id))
-    await struck(outside, left=0)
-    await due_now(shop)
-    await shop.process(event_id)
+    async with holding(outside.world, "shopmonkey", match=order_id, count=1, when="after") as hold:
+        late = asyncio.create_task(shop.services.ingestion.process(shop.tenant.id, event_id))
+        await hold.reached()
+        await due_now(shop)
+        await shop.process(event_id)
 
     await late
 
@@ -583,11 +583,3 @@ async def due_now(shop: Shop) -> None:
     await shop.write(
         "UPDATE webhook_events SET next_attempt_at = now() - interval '1 second' WHERE status = 'RECEIVED'"
     )
-
-
-async def struck(outside: Outside, left: int = 0) -> None:
-    """Wait until all but `left` of the faults have struck, and the request they struck has read its row."""
-    async with asyncio.timeout(5):
-        while len(outside.world.faults.active()) > left:  # noqa: ASYNC110 - a fault rings no bell
-            await asyncio.sleep(0.01)
-    await until_elapsed(0.1)

@@ -13,6 +13,7 @@ from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.leads.ingestion.polling import Poll
 from lead_orchestrator.sandbox.world import Quirks
 from tests.database import Cluster
+from tests.holding import holding
 from tests.leads.ingestion.shop import Outside, Shop, open_shop
 
 WORST = Quirks(unstable_lists=True, miss_rate=0.41, page_overlap=0.1)
@@ -234,13 +235,11 @@ async def test_a_refused_key_opens_the_circuit_and_is_shown(shop: Shop, outside:
 
 async def test_a_poll_that_died_is_taken_up_when_its_lease_ends(shop: Shop, outside: Outside) -> None:
     await due(shop)
-    await outside.fault("delay", count=1, seconds=5)
-    dying = asyncio.create_task(shop.services.polling.poll(shop.tenant.id))
-    async with asyncio.timeout(5):
-        while outside.world.faults.active():  # noqa: ASYNC110 - a fault rings no bell
-            await asyncio.sleep(0.01)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
+    async with holding(outside.world, "shopmonkey") as hold:
+        dying = asyncio.create_task(shop.services.polling.poll(shop.tenant.id))
+        await hold.reached()
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
 
     pause = (await config(shop))["pause"]
 
