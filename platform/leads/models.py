@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -28,8 +27,6 @@ __all__ = [
     "MessageStatus",
     "OptOut",
     "ScheduledMessage",
-    "Standing",
-    "last_touch",
 ]
 
 
@@ -127,33 +124,12 @@ class Lead(Base):
     @property
     def last_touch(self) -> int:
         """The highest number of a touch that went out in any enrolment; 0 before the first."""
-        return last_touch(self.touched)
+        return max(self.touched.bit_length() - 1, 0)
 
     @property
     def name(self) -> str:
         """First and last name as far as known, else empty."""
         return " ".join(part for part in (self.first_name, self.last_name) if part)
-
-
-def last_touch(touched: int) -> int:
-    """The highest bit of `Lead.touched`, 0 where none is set."""
-    return max(touched.bit_length() - 1, 0)
-
-
-@dataclass
-class Standing:
-    """As much of a lead as a change of its status needs, where the whole row would be too much to load."""
-
-    id: UUID
-    location_id: UUID
-    status: str
-    touched: int
-    answered_after: int | None
-    booked_after: int | None
-
-    @property
-    def last_touch(self) -> int:
-        return last_touch(self.touched)
 
 
 class LeadOrder(Base):

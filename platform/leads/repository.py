@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.leads.models import (
@@ -19,30 +19,23 @@ from lead_orchestrator.leads.models import (
     MessageStatus,
     OptOut,
     ScheduledMessage,
-    Standing,
 )
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
-from lead_orchestrator.tenancy.writer import DirectSession, Prepared
 
 __all__ = [
     "add",
     "add_opt_outs",
     "cancel_open_messages",
-    "cancel_touches_directly",
     "find_person",
     "get",
     "get_for_update",
     "get_order",
     "lock_names",
-    "lock_standing",
     "opted_out_channels",
     "paused_touch",
     "remove_opt_outs",
-    "store_standing",
     "with_address",
 ]
-
-_APP_NOW = func.app_now()
 
 
 def add(session: WriteSession, row: Lead | LeadOrder | Consent | ScheduledMessage) -> None:
@@ -70,55 +63,6 @@ async def get_for_update(session: WriteSession, lead_id: UUID) -> Lead | None:
         .execution_options(populate_existing=True)
     )
     return await session.scalar(statement)
-
-
-_MINE = (Lead.tenant_id == bindparam("tenant_id"), Lead.id == bindparam("lead_id"))
-_LOCK_STANDING = Prepared(
-    select(Lead.location_id, Lead.status, Lead.touched, Lead.answered_after, Lead.booked_after)
-    .where(*_MINE)
-    .with_for_update(key_share=True)
-)
-_STORE_STANDING = Prepared(
-    update(Lead)
-    .where(*_MINE)
-    .values(
-        status=bindparam("new_status"),
-        answered_after=bindparam("new_answered_after"),
-        booked_after=bindparam("new_booked_after"),
-        last_activity_at=_APP_NOW,
-    )
-)
-_CANCEL_TOUCHES = Prepared(
-    update(ScheduledMessage)
-    .where(
-        ScheduledMessage.tenant_id == bindparam("tenant_id"),
-        ScheduledMessage.lead_id == bindparam("lead_id"),
-        ScheduledMessage.kind == MessageKind.TOUCH,
-        ScheduledMessage.status == MessageStatus.SCHEDULED,
-    )
-    .values(status=MessageStatus.CANCELLED, decision=bindparam("new_decision"))
-)
-
-
-async def lock_standing(session: DirectSession, lead_id: UUID) -> Standing | None:
-    """Where the lead stands, locked as by `get_for_update`."""
-    row = await session.row(_LOCK_STANDING, lead_id=lead_id)
-    return Standing(lead_id, *row.values()) if row else None
-
-
-async def store_standing(session: DirectSession, lead: Standing) -> None:
-    """Write where a locked lead stands now, as of this moment."""
-    await session.row(
-        _STORE_STANDING,
-        lead_id=lead.id,
-        new_status=lead.status,
-        new_answered_after=lead.answered_after,
-        new_booked_after=lead.booked_after,
-    )
-
-
-async def cancel_touches_directly(session: DirectSession, lead_id: UUID, decision: str) -> None:
-    await session.row(_CANCEL_TOUCHES, lead_id=lead_id, new_decision=decision)
 
 
 async def get_order(session: ReadSession, order_id: str) -> LeadOrder | None:

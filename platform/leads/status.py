@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lead_orchestrator.leads.models import LeadStatus
 
-__all__ = ["CLOSED", "ENDS_TOUCHES", "may_become"]
+__all__ = ["ANSWERED", "BOOKED", "CLOSED", "ENDS_TOUCHES", "may_become"]
 
 _S = LeadStatus
 
@@ -22,6 +22,12 @@ _TRANSITIONS: dict[LeadStatus, frozenset[LeadStatus]] = {
 
 CLOSED = frozenset({_S.WON, _S.LOST})
 """After these a new quote opens a new enrolment; before, it is linked to the running one."""
+
+ANSWERED = frozenset({_S.ENGAGED, _S.HOT})
+"""A lead with such a status has answered."""
+
+BOOKED = frozenset({_S.BOOKED, _S.WON})
+"""A lead with such a status has booked."""
 
 ENDS_TOUCHES = frozenset({_S.ENGAGED, _S.HOT, _S.BOOKED, _S.WON, _S.LOST, _S.OPTED_OUT})
 """A lead with such a status gets no further touch."""

@@ -21,7 +21,7 @@ from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["PlatformSession", "ReadSession", "Recording", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = ["PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
 
 
 class ScopeError(RuntimeError):
@@ -97,7 +97,7 @@ _BEGIN = text(
         for name in ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
     )
 )
-APPEND = text("SELECT append_events(cast(:events AS jsonb), cast(:audits AS jsonb))")
+_APPEND = text("SELECT append_events(cast(:events AS jsonb), cast(:audits AS jsonb))")
 
 
 class ReadSession(AsyncSession):
@@ -144,19 +144,14 @@ class _Buffer:
         return {"events": json.dumps(events), "audits": json.dumps(self.audits)}
 
 
-class Recording:
-    """What a transaction tells of itself: its events and audit lines, which are written as its last statement."""
+class WriteSession(ReadSession):
+    """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
 
-    scope: Scope
     _buffer: _Buffer
 
-    def _begin_recording(self) -> None:
+    async def begin_scope(self, scope: Scope) -> None:
         self._buffer = _Buffer()
-
-    def _recorded(self) -> _Buffer:
-        """All that was buffered, for append_events; nothing is left of it."""
-        buffer, self._buffer = self._buffer, _Buffer()
-        return buffer
+        await super().begin_scope(scope)
 
     def record(
         self, kind: str, *, location_id: UUID, lead_id: UUID, detail: Mapping[str, object] | None = None
@@ -168,14 +163,6 @@ class Recording:
         """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
         line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
         self._buffer.audits.append(line)
-
-
-class WriteSession(Recording, ReadSession):
-    """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
-
-    async def begin_scope(self, scope: Scope) -> None:
-        self._begin_recording()
-        await super().begin_scope(scope)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
@@ -195,9 +182,9 @@ class WriteSession(Recording, ReadSession):
         Returns the tenant's new position if there were events.
         """
         await self.flush()
-        buffer = self._recorded()
+        buffer, self._buffer = self._buffer, _Buffer()
         if buffer:
-            position = await self.scalar(APPEND, buffer.arguments())
+            position = await self.scalar(_APPEND, buffer.arguments())
             return int(position) if buffer.events else None
         return None
 
@@ -209,7 +196,7 @@ class PlatformSession(AsyncSession):
         """Append to that tenant's audit trail."""
         await self.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
         line = {"actor": actor, "action": action, "target": target, "detail": None}
-        await self.execute(APPEND, {"events": "[]", "audits": json.dumps([line])})
+        await self.execute(_APPEND, {"events": "[]", "audits": json.dumps([line])})
 
 
 _S = TypeVar("_S", bound=ReadSession)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
+    Boolean,
     ColumnElement,
     Dialect,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    not_,
     select,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -36,6 +38,7 @@ from lead_orchestrator.graphql.planner.declare import (
     Many,
     One,
     Paging,
+    Payload,
     Root,
     Row,
     Target,
@@ -46,6 +49,7 @@ from lead_orchestrator.tenancy.reader import Reach
 __all__ = ["CONSTANT", "SCOPE", "Compiler", "Statement"]
 
 SCOPE, CONSTANT = "scope", "constant"
+_ANSWERS = "answers"
 _SETTINGS = ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library's constructor has no types
 _LIST: ColumnElement[Any] = literal_column("'[]'::json", JSON)
@@ -56,7 +60,10 @@ _ONE: ColumnElement[Any] = literal_column("1", Integer)
 
 @dataclass(frozen=True)
 class Statement:
-    """`sql` with its parameters, in order: (SCOPE, name), (number of a site, name) or (CONSTANT, value)."""
+    """`sql` with its parameters, in order: (SCOPE, name), (number of a site, name) or (CONSTANT, value).
+
+    That of a mutation has one more, before them (see `tenancy.writer`).
+    """
 
     sql: str
     parameters: Sequence[tuple[int | str, Any]]
@@ -86,11 +93,22 @@ class Compiler:
         self._scope = select(*settings).offset(literal_column("0")).subquery(SCOPE)
 
     def statement(self, picked: RootPicked) -> Statement:
-        """The whole statement: one row, one column, the JSON of this root field."""
-        compiled = select(self._root(picked).label("json")).select_from(self._scope).compile(dialect=_DIALECT)
+        """The whole statement: one row, in it the JSON of this root field."""
+        answer, payload = self._root(picked).label("json"), picked.root.payload
+        columns = [answer] if payload is None else self._changing(payload, answer)
+        compiled = select(*columns).select_from(self._scope).compile(dialect=_DIALECT)
         constants = compiled.params
-        origins = [self._origins.get(name) or (CONSTANT, constants[name]) for name in compiled.positiontup or ()]
-        return Statement(str(compiled), origins)
+        names = [name for name in compiled.positiontup or () if name != _ANSWERS]
+        return Statement(str(compiled), [self._origins.get(name) or (CONSTANT, constants[name]) for name in names])
+
+    def _changing(self, payload: Payload, answer: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        """What a mutation's statement does when it runs first, and when it runs again."""
+        answers = bindparam(_ANSWERS, type_=Boolean())
+        return [
+            case((not_(answers), payload.change(self._scope, self._bind(0)))).label("done"),
+            case((answers, answer)).label("json"),
+            case((answers, func.append_recorded())).label("position"),
+        ]
 
     def _root(self, picked: RootPicked) -> ColumnElement[Any]:
         root, shape = picked.root, self._shapes[0]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, FromClause, true
 
 from lead_orchestrator.tenancy.tokens import Role
-from lead_orchestrator.tenancy.writer import DirectSession
 
 __all__ = [
     "Arguments",
@@ -149,9 +148,9 @@ class Target:
     where: Callable[[Row], ColumnElement[bool]] = _any_row
 
 
-Change: TypeAlias = Callable[[DirectSession, Mapping[str, Any]], Awaitable[None]]
-"""What a mutation does with the values of its arguments, by one call of a service; an AppError undoes it, and the ordinary
-executor, which finds the same, says so in words."""
+Change: TypeAlias = Callable[[Row, Bind], ColumnElement[bool]]
+"""What a mutation does: one call of a database function with the scope's `tenant_id` and the values of the arguments. It is
+false where there was nothing to do it to; then the ordinary executor, which finds the same, says so in words."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lead_orchestrator.graphql.planner.declare import Arguments, Payload, Root
+from sqlalchemy import Boolean, ColumnElement, Uuid, cast, func
+
+from lead_orchestrator.graphql.planner.declare import Arguments, Bind, Payload, Root, Row
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.ids import Kind, decode
-from lead_orchestrator.leads.standing import set_status_directly
+from lead_orchestrator.leads.standing import chosen
 from lead_orchestrator.tenancy.tokens import Role
-from lead_orchestrator.tenancy.writer import DirectSession
 
 __all__ = ["ROOTS"]
 
@@ -20,11 +21,13 @@ def _read_status(arguments: Mapping[str, Any]) -> Arguments:
     given = arguments["input"]
     if set(given) != {"id", "status"} or given["status"] is None:
         raise UnplannedError("updateLead of more than the status")
-    return Arguments(None, {"id": decode(Kind.LEAD, given["id"], field="id"), "status": given["status"]})
+    return Arguments(None, {"id": decode(Kind.LEAD, given["id"], field="id"), **chosen(given["status"])})
 
 
-async def _set_status(session: DirectSession, values: Mapping[str, Any]) -> None:
-    await set_status_directly(session, values["id"], values["status"])
+def _set_status(scope: Row, bind: Bind) -> ColumnElement[bool]:
+    tenant = cast(scope.c.tenant_id, Uuid())
+    told = [bind(name) for name in ("id", "status", "answers", "books", "ending")]
+    return func.set_lead_status(tenant, *told, type_=Boolean())
 
 
 ROOTS: dict[str, Root] = {

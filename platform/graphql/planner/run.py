@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema
 
 from lead_orchestrator import metrics
-from lead_orchestrator.errors import AppError, BadInputError
+from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.planner.compile import SCOPE, Compiler, Statement
 from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Root
@@ -36,6 +36,9 @@ _Part: TypeAlias = "tuple[str | None, list[GraphQLError]]"
 """The JSON of one root field, None for null, and what went wrong with it."""
 
 
+_NOTHING: _Part = (None, [])
+
+
 class Reads(Protocol):
     """Runs a statement that answers with one value."""
 
@@ -43,11 +46,10 @@ class Reads(Protocol):
 
 
 class _Made(NamedTuple):
-    """One root field's statement, with its parameters and the values of the field's own arguments."""
+    """One root field's statement with its parameters."""
 
     sql: str
     parameters: Sequence[Any]
-    given: Mapping[str, Any]
 
 
 class Planner:
@@ -130,7 +132,7 @@ class Planner:
         except (UnplannedError, BadInputError, GraphQLError):
             return None
         parameters = [_value(place, name, scope.folded, arguments) for place, name in statement.parameters]
-        return _Made(statement.sql, parameters, arguments[0].values)
+        return _Made(statement.sql, parameters)
 
     def _plan(self, root: RootField, shapes: Sequence[Hashable], *, reach: Reach) -> Statement:
         key = (root.number, reach, *shapes)
@@ -146,20 +148,17 @@ class Planner:
 
     async def _changed(self, fields: Sequence[RootField], values: VariableValues, scope: Scope) -> bytes | None:
         """The answer to a mutation of one field, which is done and read in one transaction; None where it is left."""
-        made = self._statement(fields[0], values, scope) if self._writer and len(fields) == 1 else None
-        picked = fields[0].picked
-        if self._writer is None or made is None or picked is None or picked.root.payload is None:
+        made = self._statement(fields[0], values, scope) if len(fields) == 1 else None
+        if self._writer is None or made is None:
             self._left.inc()
             return None
         try:
-            async with self._writer.open(scope) as session:
-                await picked.root.payload.change(session, made.given)
-                part: _Part = await session.answer(made.sql, made.parameters), []
-        except AppError:  # nothing was changed
-            self._left.inc()
-            return None
+            part: _Part = await self._writer.change(scope, made.sql, made.parameters), []
         except Exception as error:  # noqa: BLE001 - an outage or a defect: masked like any other
             part = _failed(fields[0], error)
+        if part == _NOTHING:
+            self._left.inc()
+            return None
         self._planned.inc()
         return _joined(fields, [part])
 
@@ -192,7 +191,7 @@ async def _of(root: RootField, executed: asyncio.Future[ExecutionResult] | None)
 
 def _is_silent(root: RootField, part: _Part) -> bool:
     """Nothing where there must be something, and no word why: a location that is not there, say. The executor has the words."""
-    return part == (None, []) and not root.nullable
+    return part == _NOTHING and not root.nullable
 
 
 def _failed(root: RootField, error: Exception) -> _Part:
