@@ -9,7 +9,7 @@ export PYTHON
 
 CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright' 'lead-orchestrator audit isolation --fresh'
 
-.PHONY: help venv demo test check fmt migrate bench chaos schema lock clean
+.PHONY: help venv demo test check fmt migrate bench chaos schema docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ chaos: venv ## kill workers, crash Postgres, lose replies, and count (ARGS=--qui
 
 schema: venv ## write schema.graphql from the code
 	@$(BIN)/python -m tools.lints --write-schema
+
+docs: venv ## write the pages that are made of the code: docs/roles.md
+	@$(BIN)/python -m tools.lints --write-docs
 
 lock: venv ## bring uv.lock up to date with pyproject.toml (ARGS=--upgrade moves every version)
 	@exec $(BIN)/python tools/lock.py $(ARGS)

@@ -33,6 +33,7 @@ from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
+from lead_orchestrator.rest.admission import admitted
 from lead_orchestrator.rest.appointments import AppointmentPages
 from lead_orchestrator.rest.google import GoogleCallback
 from lead_orchestrator.rest.links import CustomerLinks
@@ -87,7 +88,7 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
-        routes = _routes(services, queue, create_graphql_app(graphql, sockets), access)
+        routes = admitted(_routes(services, queue, create_graphql_app(graphql, sockets), access), access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")
         yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})

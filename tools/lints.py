@@ -11,6 +11,7 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from tools.roles import PAGE, roles_page
 from tools.schema_changes import SCHEMA, change_findings, release
 from tools.source_rules import Finding, findings_in
 
@@ -41,18 +42,22 @@ FORBIDDEN = re.compile("|".join(map(re.escape, [*INDEX_HOSTS, *OUTSIDE])), re.IG
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools.lints", description=__doc__)
     parser.add_argument("--write-schema", action="store_true", help="write schema.graphql instead of checking anything")
+    parser.add_argument("--write-docs", action="store_true", help="write the pages that are made of the code")
     parser.add_argument("--release-schema", action="store_true", help="take the committed schema for the released one")
     parser.add_argument("--no-schema", action="store_true", help="leave out the comparison of schema.graphql")
     options = parser.parse_args(arguments)
     if options.write_schema:
         (ROOT / SCHEMA).write_text(exported_schema())
         return 0
+    if options.write_docs:
+        (ROOT / PAGE).write_text(roles_page())
+        return 0
     if options.release_schema:
         release(ROOT)
         return 0
     findings = [*source_findings(ROOT), *text_findings(ROOT)]
     if not options.no_schema:
-        findings += [*schema_findings(ROOT), *change_findings(ROOT), *document_findings()]
+        findings += [*schema_findings(ROOT), *change_findings(ROOT), *document_findings(), *page_findings(ROOT)]
     for finding in findings:
         print(finding)
     print(f"lints: {len(findings)} findings" if findings else "lints: nothing found")
@@ -89,6 +94,14 @@ def document_findings() -> list[Finding]:
     command = [str(Path(sys.executable).parent / "lead-orchestrator"), "schema", "documents", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     return [Finding(DOCUMENTS, 1, "documents", done.stderr.strip()[-400:])] if done.returncode else []
+
+
+def page_findings(root: Path) -> list[Finding]:
+    """Whether the page of who may do what is what the table says."""
+    committed = (root / PAGE).read_text() if (root / PAGE).exists() else ""
+    return (
+        [] if committed == roles_page() else [Finding(PAGE, 1, "roles", "is not what the table says; run `make docs`")]
+    )
 
 
 def compare_schema(committed: str, exported: str) -> list[Finding]:

@@ -31,14 +31,14 @@ from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.tenancy import sessions
-from lead_orchestrator.tenancy.tokens import Claims, Role
+from lead_orchestrator.tenancy.permissions import STAFF
+from lead_orchestrator.tenancy.tokens import Claims
 from lead_orchestrator.tenancy.writer import Writer
 
 __all__ = ["GraphQLServices", "create_graphql_app"]
 
 _ENTRY = "lead.entry"
 MOST_SCOPES = 10_000
-_STAFF = frozenset({Role.AGENT, Role.MANAGER, Role.OWNER})
 
 
 def create_graphql_app(services: GraphQLServices, sockets: Sockets | None = None) -> ASGIApp:
@@ -120,7 +120,7 @@ class _App(GraphQL[Context, None]):
 
     async def _planned(self, read: dict[str, Any], claims: Claims | None, authorization: str | None) -> bytes | None:
         """The planner's answer; None where the ordinary executor is to answer, or to say what is wrong."""
-        if self._planner is None or claims is None or claims.role not in _STAFF:
+        if self._planner is None or claims is None or claims.role not in STAFF:
             return None
         variables, name = read.get("variables"), read.get("operationName")
 

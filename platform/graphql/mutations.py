@@ -13,13 +13,12 @@ from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus, Role
+from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus
 from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
 from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
 from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
 from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.graphql.touches.fields import TouchMutations
 from lead_orchestrator.ids import Kind, decode
@@ -81,7 +80,6 @@ class Mutation(
     OperationsMutations,
 ):
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name
         async def work(session: WriteSession) -> models.Lead:
             enquiry = _enquiry(input)
@@ -95,7 +93,6 @@ class Mutation(
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name
         async def work(session: WriteSession) -> models.Lead:
             leads, changes = info.context.services.leads, dict(_changes(input))
@@ -108,7 +105,6 @@ class Mutation(
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def pause_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
@@ -118,7 +114,6 @@ class Mutation(
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def resume_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
         async def work(session: WriteSession) -> models.Lead:
             lead = await locked(session, decode(Kind.LEAD, lead_id, field="leadId"))
@@ -129,7 +124,6 @@ class Mutation(
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def opt_out_lead(
         self, info: Request, lead_id: strawberry.ID, channel: Channel | None = None, reason: str | None = None
     ) -> LeadPayload:

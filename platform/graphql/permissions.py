@@ -1,4 +1,4 @@
-"""Who may ask for what: each field of the roots declares its lowest role, and here alone it is decided.
+"""Who may ask for what: each field of the schema's roots is wrapped by its row of the one table, and here it is decided.
 
 What a role may see of a field's rows is decided by Postgres. A visitor's database role is granted single columns only, so
 visitors are refused whatever reads whole rows; `viewer` answers them.
@@ -6,47 +6,47 @@ visitors are refused whatever reads whole rows; `viewer` answers them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from strawberry.types import Info
+from graphql import GraphQLField, GraphQLResolveInfo, GraphQLSchema, OperationType
 
-from lead_orchestrator.errors import ForbiddenError
 from lead_orchestrator.graphql.context import Context
-from lead_orchestrator.tenancy.tokens import Claims, Role
+from lead_orchestrator.ids import Kind
+from lead_orchestrator.tenancy.permissions import FOUND, Who, admit, operation_rule
+from lead_orchestrator.tenancy.tokens import Role
 
-__all__ = ["allows", "decide", "requires"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# A platform administrator passes for every franchise field and then finds nothing there: its token has no tenant.
-_RANK = {Role.VISITOR: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3, Role.PLATFORM_ADMIN: 4}
+__all__ = ["finds", "guard", "root_fields"]
 
 
-def allows(info: Info[Context, None], lowest: Role) -> bool:
-    """Whether the caller's role is `lowest` or above."""
-    return _RANK[info.context.claims.role] >= _RANK[lowest]
+def guard(schema: GraphQLSchema) -> None:
+    """Let each root field be resolved for those alone who may ask for it.
+
+    Raises:
+        ConfigurationError: nobody has said who may ask for one of them.
+    """
+    for name, field in root_fields(schema):
+        who = operation_rule(name)
+        if field.resolve is not None and None not in who:
+            field.resolve = _guarded(field.resolve, who)
 
 
-def decide(claims: Claims, lowest: Role) -> None:
-    """Raises ForbiddenError: the caller's role is below `lowest`."""
-    if _RANK[claims.role] < _RANK[lowest]:
-        raise ForbiddenError(f"a {claims.role.value} may not do this: it takes {lowest.value} or above")
+def root_fields(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLField]]:
+    """Every field of Query, Mutation and Subscription, by the name the table has for it."""
+    for operation in OperationType:
+        root = schema.get_root_type(operation)
+        for name, field in root.fields.items() if root else ():
+            yield f"{operation.value.title()}.{name}", field
 
 
-def requires(lowest: Role) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
-    """The resolver is for `lowest` and above; whoever has no valid token is told so first."""
+def finds(role: Role, kind: Kind) -> bool:
+    """Whether `node` may find what is of this kind."""
+    return role in FOUND[kind]
 
-    def declare(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        @wraps(resolver)
-        async def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-            info = cast("Info[Context, None]", kwargs["info"])
-            decide(info.context.claims, lowest)
-            return await resolver(*args, **kwargs)
 
-        checked.lowest_role = lowest  # type: ignore[attr-defined]  # for those who list the fields
-        return checked
+def _guarded(resolve: Callable[..., Any], who: Who) -> Callable[..., Any]:
+    def guarded(source: Any, info: GraphQLResolveInfo[Context], **arguments: Any) -> Any:
+        admit(info.context.claims, who)
+        return resolve(source, info, **arguments)
 
-    return declare
+    return guarded

@@ -24,7 +24,7 @@ from lead_orchestrator.graphql.messaging.templates import TemplateQueries
 from lead_orchestrator.graphql.operations.queries import NODES as OPERATIONS_NODES
 from lead_orchestrator.graphql.operations.queries import OperationsQueries
 from lead_orchestrator.graphql.operations.tenants import administrators_node
-from lead_orchestrator.graphql.permissions import requires
+from lead_orchestrator.graphql.permissions import finds
 from lead_orchestrator.graphql.reporting.queries import ReportQueries
 from lead_orchestrator.graphql.repository import LeadQuery
 from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, Location, LocationConnection, Tenant, User, Viewer
@@ -90,19 +90,16 @@ class Query(
     ReportQueries,
 ):
     @strawberry.field
-    @requires(Role.VISITOR)
     async def viewer(self, info: Request) -> Viewer | None:
         claims = info.context.claims
         named = kind_of(claims.subject) is Kind.USER
         return Viewer.of(claims, decode(Kind.USER, claims.subject) if named else None)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def tenant(self, info: Request) -> Tenant | None:
         return await tenant_types.tenant(info)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def locations(
         self, info: Request, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> LocationConnection:
@@ -111,7 +108,6 @@ class Query(
         return await LocationConnection.load(info, _search(search), wanted, after)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def location(
         self,
         info: Request,
@@ -121,15 +117,12 @@ class Query(
         """By its id or by its slug."""
         if (id is None) == (slug is None):
             raise BadInputError("location takes an id or a slug: give one of them", field=("id",))
-        if info.context.claims.tenant_id is None:
-            return None
         if id is not None:
             return await _location(info, decode(Kind.LOCATION, id, field="id"))
         row = await info.context.run(repository.location_by_slug, slug or "")
         return Location.of(row) if row else None
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def leads(
         self,
         info: Request,
@@ -144,18 +137,14 @@ class Query(
         return await LeadConnection.load(info, query, order, wanted, after)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def lead(self, info: Request, id: strawberry.ID) -> Lead | None:  # noqa: A002 - the contract's name
-        key = decode(Kind.LEAD, id, field="id")
-        return None if info.context.claims.tenant_id is None else await _lead(info, key)
+        return await _lead(info, decode(Kind.LEAD, id, field="id"))
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def node(self, info: Request, id: strawberry.ID) -> Node | None:  # noqa: A002 - the contract's name
         return await _node(info, id)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def nodes(self, info: Request, ids: list[strawberry.ID]) -> list[Node | None]:
         """In the order of the ids."""
         if len(ids) > MOST_NODES:
@@ -168,9 +157,12 @@ async def _node(info: Request, text: str) -> Node | None:
     if kind is None:
         message = f"{text[:_SHOWN]!r} is not an id: it begins with {', '.join(f'{kind}_' for kind in Kind)}"
         raise BadInputError(message, field=("id",))
-    if info.context.claims.tenant_id is None:
-        return await administrators_node(info, kind, decode(kind, text))
-    return await _NODES[kind](info, decode(kind, text))
+    key, claims = decode(kind, text), info.context.claims
+    if not finds(claims.role, kind):
+        return None
+    if claims.tenant_id is None:
+        return await administrators_node(info, kind, key)
+    return await _NODES[kind](info, key)
 
 
 async def _lead(info: Request, key: UUID) -> Lead | None:

@@ -23,6 +23,7 @@ from lead_orchestrator.graphql.documents import made_manifest
 from lead_orchestrator.graphql.lead_types import Message
 from lead_orchestrator.graphql.limits import MOST_TOKENS, NamedOperation, OperationSize, StorableText
 from lead_orchestrator.graphql.mutations import Mutation
+from lead_orchestrator.graphql.permissions import guard
 from lead_orchestrator.graphql.queries import Query
 from lead_orchestrator.graphql.scalars import SCALARS
 from lead_orchestrator.graphql.subscriptions import SocketsOnly, Subscription
@@ -41,7 +42,11 @@ class _Schema(strawberry.Schema):
 
 @cache
 def make_schema(*, development: bool) -> strawberry.Schema:
-    """The schema; in development it can be asked about itself and suggests names that were meant."""
+    """The schema; in development it can be asked about itself and suggests names that were meant.
+
+    Raises:
+        ConfigurationError: nobody has said who may ask for one of its root fields.
+    """
     extensions: list[Callable[[], SchemaExtension]] = [
         lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
         lambda: AddValidationRules([OperationSize, StorableText]),
@@ -52,7 +57,7 @@ def make_schema(*, development: bool) -> strawberry.Schema:
     ]
     if not development:
         extensions.insert(0, DisableIntrospection)
-    return _Schema(
+    schema = _Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -60,11 +65,17 @@ def make_schema(*, development: bool) -> strawberry.Schema:
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not development, scalar_map=SCALARS),
     )
+    guard(_core(schema))
+    return schema
 
 
 def core_schema() -> GraphQLSchema:
     """The schema as graphql-core has it."""
-    return make_schema(development=True)._schema  # noqa: SLF001 - the library offers no other way to it
+    return _core(make_schema(development=True))
+
+
+def _core(schema: strawberry.Schema) -> GraphQLSchema:
+    return schema._schema  # noqa: SLF001 - the library offers no other way to it
 
 
 def documents_manifest() -> str:

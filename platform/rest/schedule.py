@@ -24,14 +24,14 @@ from lead_orchestrator.messaging.templates.defaults import VARIANTS, allowed_var
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.links import LEAD_TICKET, LinkSigner, Ticket
+from lead_orchestrator.tenancy.permissions import admit, route_rule
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ScheduleEndpoint"]
 
+PATH = "/api/schedule"
 LARGEST_BODY = 128 * 1024
 LONGEST_VALUE = 300
-_STAFF = frozenset({Role.AGENT, Role.MANAGER, Role.OWNER})
 _TEXTS = ("leadId", "template", "variant", "channel", "body", "subject", "dueAt", "idempotencyKey")
 _SHOWN = 60
 
@@ -62,8 +62,7 @@ class ScheduleEndpoint:
             tenant_id, message = ticket.tenant_id, await self._welcome(ticket, await _fields(request))
         else:
             claims = self.access.claims(header)
-            if claims.role not in _STAFF:
-                raise ForbiddenError(f"a {claims.role.value} may not do this: it takes staff's token or a lead's")
+            admit(claims, route_rule("POST", PATH).who)
             fields = await _fields(request)
             key = request.headers.get("idempotency-key") or fields.get("idempotencyKey") or ""
             tenant_id, message = Scope.of(claims).tenant_id, await self._staffs(Scope.of(claims), fields, key)

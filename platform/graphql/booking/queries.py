@@ -13,8 +13,6 @@ from lead_orchestrator.errors import UnavailableError
 from lead_orchestrator.graphql.booking.types import Appointment, AppointmentConnection, AppointmentFilter, Slot
 from lead_orchestrator.graphql.connections import Node
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Role
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.ids import Kind, decode
 
 __all__ = ["BOOKING_NODES", "BookingQueries"]
@@ -23,7 +21,6 @@ __all__ = ["BOOKING_NODES", "BookingQueries"]
 @strawberry.type
 class BookingQueries:
     @strawberry.field
-    @requires(Role.AGENT)
     async def appointments(
         self,
         info: Request,
@@ -35,7 +32,6 @@ class BookingQueries:
         return await AppointmentConnection.load(info, (filter or AppointmentFilter()).query(), first, after)
 
     @strawberry.field
-    @requires(Role.VISITOR)
     async def available_slots(
         self,
         info: Request,

@@ -10,8 +10,6 @@ import strawberry
 from lead_orchestrator.graphql.catalog.types import Service
 from lead_orchestrator.graphql.connections import Node
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Role
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.ids import Kind, decode
 
 __all__ = ["CATALOG_NODES", "CatalogQueries"]
@@ -20,7 +18,6 @@ __all__ = ["CATALOG_NODES", "CatalogQueries"]
 @strawberry.type
 class CatalogQueries:
     @strawberry.field
-    @requires(Role.AGENT)
     async def services(
         self, info: Request, location_id: strawberry.ID, active_only: bool | None = True
     ) -> list[Service]:

@@ -10,8 +10,6 @@ import strawberry
 from lead_orchestrator.graphql.chat.types import ChatMessage, ChatSession, ChatSessionConnection, ChatSessionFilter
 from lead_orchestrator.graphql.connections import Node
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Role
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.ids import Kind, decode
 
 __all__ = ["CHAT_NODES", "ChatQueries"]
@@ -20,7 +18,6 @@ __all__ = ["CHAT_NODES", "ChatQueries"]
 @strawberry.type
 class ChatQueries:
     @strawberry.field
-    @requires(Role.AGENT)
     async def chat_sessions(
         self,
         info: Request,
@@ -32,7 +29,6 @@ class ChatQueries:
         return await ChatSessionConnection.load(info, (filter or ChatSessionFilter()).query(), first, after)
 
     @strawberry.field
-    @requires(Role.AGENT)
     async def chat_session(self, info: Request, id: strawberry.ID) -> ChatSession | None:  # noqa: A002 - the contract's name
         key = decode(Kind.CHAT_SESSION, id, field="id")
         return None if info.context.claims.tenant_id is None else await _session(info, key)

@@ -12,16 +12,14 @@ from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.graphql.subscriptions import AppointmentEvent
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.leads import models
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["FEEDS", "Feed"]
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Events of kinds that begin with `prefix`, for `lowest` and above; `of` makes None of one that is not for it."""
+    """Events of kinds that begin with `prefix`; `of` makes None of one that is not for it."""
 
-    lowest: Role
     prefix: str
     of: Callable[[models.LeadEvent, models.Lead], object | None]
 
@@ -53,6 +51,6 @@ def appointment_of(detail: Mapping[str, object] | None) -> UUID | None:
 
 
 FEEDS = {
-    "leadEvents": Feed(Role.AGENT, "", _lead_event),
-    "appointmentEvents": Feed(Role.AGENT, "appointment.", _appointment_event),
+    "leadEvents": Feed("", _lead_event),
+    "appointmentEvents": Feed("appointment.", _appointment_event),
 }

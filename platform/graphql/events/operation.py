@@ -41,6 +41,7 @@ from lead_orchestrator.graphql.queries import MOST_LOCATION_IDS
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
+from lead_orchestrator.tenancy.permissions import Who, operation_rule
 from lead_orchestrator.tenancy.tokens import Claims
 
 __all__ = ["Operation", "Operations", "RefusedError"]
@@ -84,6 +85,11 @@ class Operation:
     @property
     def feed(self) -> Feed:
         return self.prepared.feed
+
+    @property
+    def who(self) -> Who:
+        """Who may subscribe to it."""
+        return operation_rule(f"Subscription.{self.prepared.field_name}")
 
     async def render(self, event: models.LeadEvent, lead: models.Lead, context: Context) -> str | None:
         """The execution result of one event, as JSON; None if it is not for this feed."""

@@ -32,9 +32,9 @@ from lead_orchestrator.graphql.events.outbox import Frame, Outbox, Sent
 from lead_orchestrator.graphql.events.registry import Registry
 from lead_orchestrator.graphql.events.source import Rendered
 from lead_orchestrator.graphql.events.tail import Tail
-from lead_orchestrator.graphql.permissions import decide
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.permissions import admit
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["MOST_SUBSCRIPTIONS", "Socket"]
@@ -198,7 +198,7 @@ class Socket:
                 refusal = f"this socket has {MOST_SUBSCRIPTIONS} subscriptions: end one of them first"
                 raise RateLimitedError(refusal, retry_after=0)
             operation = await self._operations.enter(message.request, self.claims)
-            decide(self.claims, operation.feed.lowest)
+            admit(self.claims, operation.who)
             if self._tail is None:
                 raise NotFoundError("this token belongs to no franchise: ask for one by impersonation")
         except RefusedError as error:

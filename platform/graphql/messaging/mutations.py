@@ -10,9 +10,8 @@ import strawberry
 from lead_orchestrator.errors import AppError, UnavailableError
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Channel, Role
+from lead_orchestrator.graphql.enums import Channel
 from lead_orchestrator.graphql.lead_types import Message
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import ScheduledMessage
 from lead_orchestrator.messaging.service import Draft, Messages
@@ -62,7 +61,6 @@ class MessagePayload:
 @strawberry.type
 class MessagingMutations:
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def send_message(self, info: Request, input: SendMessageInput) -> MessagePayload:  # noqa: A002 - the contract's name
         """Send it now, as far as the gate allows; `decision` says what it waits for."""
 
@@ -72,7 +70,6 @@ class MessagingMutations:
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def schedule_message(self, info: Request, input: ScheduleMessageInput) -> MessagePayload:  # noqa: A002 - the contract's name
         async def work(messages: Messages, session: WriteSession) -> ScheduledMessage:
             return await messages.send(session, input.draft(), input.idempotency_key)
@@ -80,7 +77,6 @@ class MessagingMutations:
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def cancel_message(self, info: Request, id: strawberry.ID) -> MessagePayload:  # noqa: A002 - the contract's name
         """For a message that waits; the lead's next touch follows one that is cancelled."""
 
@@ -90,7 +86,6 @@ class MessagingMutations:
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def retry_message(self, info: Request, id: strawberry.ID) -> MessagePayload:  # noqa: A002 - the contract's name
         """For a message that failed or did not arrive: send it again, as a new attempt."""
 
@@ -100,7 +95,6 @@ class MessagingMutations:
         return await _answer(info, work)
 
     @strawberry.mutation
-    @requires(Role.AGENT)
     async def resolve_unknown_message(self, info: Request, id: strawberry.ID, sent: bool) -> MessagePayload:  # noqa: A002 - the contract's
         """For a message of which the provider did not say what became of it; one that was not sent is sent again."""
 

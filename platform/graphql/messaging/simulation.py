@@ -8,9 +8,7 @@ import strawberry
 
 from lead_orchestrator.errors import UnavailableError
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.enums import Role
 from lead_orchestrator.graphql.lead_types import PlannedTouch
-from lead_orchestrator.graphql.permissions import requires
 from lead_orchestrator.ids import Kind, decode
 
 __all__ = ["SimulationQueries"]
@@ -19,7 +17,6 @@ __all__ = ["SimulationQueries"]
 @strawberry.type
 class SimulationQueries:
     @strawberry.field
-    @requires(Role.AGENT)
     async def simulate_touches(
         self,
         info: Request,

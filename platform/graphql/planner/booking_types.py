@@ -17,7 +17,6 @@ from lead_orchestrator.graphql.planner.expressions import columns, identity, tab
 from lead_orchestrator.graphql.planner.pages import Terms, latest_first
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.tenancy.models import Location
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
@@ -96,7 +95,6 @@ TARGETS = {Kind.APPOINTMENT.value: Target("Appointment")}
 
 ROOTS: dict[str, Root] = {
     "appointments": Root(
-        Role.AGENT,
         connection=Connection("Appointment", APPOINTMENTS),
         read=APPOINTMENTS.read,
         entities=frozenset({"Appointment"}),

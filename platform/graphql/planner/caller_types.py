@@ -13,7 +13,6 @@ from lead_orchestrator.graphql.tenant_types import MOST_LOCATIONS
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.tenancy.models import Tenant
 from lead_orchestrator.tenancy.records import LoginSession
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
@@ -58,14 +57,12 @@ TARGETS = {Kind.LOGIN_SESSION.value: Target("LoginSession")}
 ENTITIES = {entity.name: entity for entity in (VIEWER, LOGIN_SESSION)}
 ROOTS: dict[str, Root] = {
     "viewer": Root(
-        Role.AGENT,
         read=lambda _arguments: Arguments(None, {}),
         entity_of=lambda _shape: "Viewer",
         made=_caller,
         entities=frozenset({"Viewer"}),
     ),
     "mySessions": Root(
-        Role.AGENT,
         read=lambda _arguments: Arguments(None, {}),
         many=Many(
             "LoginSession",

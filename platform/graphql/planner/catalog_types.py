@@ -25,7 +25,6 @@ from lead_orchestrator.graphql.planner.declare import (
 from lead_orchestrator.graphql.planner.expressions import column, columns, identity, table, tenant
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy.models import Location
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "SERVICE_FIELDS", "TARGETS", "money"]
 
@@ -127,7 +126,6 @@ TARGETS = {
 
 ROOTS: dict[str, Root] = {
     "services": Root(
-        Role.AGENT,
         read=_read_services,
         many=Many("Service", None, _by_place, terms=_at_location),
         entities=frozenset({"Service"}),

@@ -31,7 +31,6 @@ from lead_orchestrator.graphql.planner.declare import (
 from lead_orchestrator.graphql.planner.expressions import columns, identity, table
 from lead_orchestrator.graphql.planner.pages import Terms, latest_first
 from lead_orchestrator.ids import Kind, decode
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
@@ -181,13 +180,11 @@ TARGETS = {Kind.CHAT_SESSION.value: Target("ChatSession"), Kind.CHAT_MESSAGE.val
 
 ROOTS: dict[str, Root] = {
     "chatSessions": Root(
-        Role.AGENT,
         connection=Connection("ChatSession", SESSIONS),
         read=SESSIONS.read,
         entities=frozenset({"ChatSession"}),
     ),
     "chatSession": Root(
-        Role.AGENT,
         read=lambda arguments: Arguments(None, {"id": decode(Kind.CHAT_SESSION, arguments["id"], field="id")}),
         entity_of=lambda _shape: "ChatSession",
         by=lambda row, _shape, bind: row.c.id == bind("id"),

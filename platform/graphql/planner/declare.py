@@ -8,8 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, FromClause, true
 
-from lead_orchestrator.tenancy.tokens import Role
-
 __all__ = [
     "Arguments",
     "Bind",
@@ -164,7 +162,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Root:
-    """A root field answered by SQL, for `lowest` and above: a connection, one row, `many`, or a list of rows by their ids.
+    """A root field answered by SQL: a connection, one row, `many`, or a list of rows by their ids.
 
     One row: `entity_of(shape)` names its type, and `by(row, shape, bind)` finds it, any row without; or `made(bind)` makes it
     of the arguments, with tenant_id among its columns. No row is null, which is left to the executor where it may not be.
@@ -172,7 +170,6 @@ class Root:
     `entities` are the types that the answer's rows may have. A mutation has a `payload` around its one row.
     """
 
-    lowest: Role
     connection: Connection | None = None
     read: Read | None = None
     entity_of: Callable[[Any], str] | None = None

@@ -34,6 +34,7 @@ from lead_orchestrator.graphql.planner.select import (
     root_type,
 )
 from lead_orchestrator.graphql.planner.values import ArgumentReader, VariableReader, VariableValues
+from lead_orchestrator.tenancy.permissions import NOBODY, Who, operation_rule
 
 __all__ = ["Document", "Documents", "Kept", "RootField", "Site"]
 
@@ -88,11 +89,13 @@ class Site:
 
 @dataclass(frozen=True)
 class RootField:
-    """A root field of an operation; `picked` is None where it is answered in Python. `number` is never used again."""
+    """A root field of an operation; `picked` is None where it is answered in Python, `who` may ask for it. `number` is
+    never used again."""
 
     key: str
     nodes: Sequence[FieldNode]
     nullable: bool
+    who: Who = NOBODY
     picked: RootPicked | None = None
     sites: Sequence[Site] = ()
     number: int = field(default_factory=lambda: next(_numbers))
@@ -191,15 +194,15 @@ class Documents:
         definition = self._type(owner).fields.get(name)
         if definition is None:  # the schema's own: whether it may be asked for is not decided here
             raise UnplannedError(name)
-        nullable = not str(definition.type).endswith("!")
+        nullable, who = not str(definition.type).endswith("!"), operation_rule(f"{owner}.{name}")
         try:
             if name not in roots:
                 raise UnplannedError(name)
             picked = selector.root(owner, key, nodes, roots[name])
             sites = [self._site(place, node) for place, node in picked.sites]
         except (UnplannedError, BadInputError, GraphQLError):
-            return RootField(key, nodes, nullable)
-        return RootField(key, nodes, nullable, picked, sites)
+            return RootField(key, nodes, nullable, who)
+        return RootField(key, nodes, nullable, who, picked, sites)
 
     def _site(self, owner: str, node: FieldNode) -> Site:
         name = node.name.value

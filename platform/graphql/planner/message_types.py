@@ -50,7 +50,6 @@ from lead_orchestrator.graphql.planner.expressions import (
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.leads.models import ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MESSAGES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
@@ -160,5 +159,5 @@ TARGETS = {
     Kind.MESSAGE_LOG.value: Target("Message", _directed("INBOUND")),
 }
 ROOTS: dict[str, Root] = {
-    "messages": Root(Role.AGENT, connection=Connection("Message", MESSAGES), read=MESSAGES.read),
+    "messages": Root(connection=Connection("Message", MESSAGES), read=MESSAGES.read),
 }

@@ -11,7 +11,6 @@ from lead_orchestrator.graphql.planner.declare import Arguments, Bind, Payload, 
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.standing import chosen
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ROOTS"]
 
@@ -32,7 +31,6 @@ def _set_status(scope: Row, bind: Bind) -> ColumnElement[bool]:
 
 ROOTS: dict[str, Root] = {
     "updateLead": Root(
-        Role.AGENT,
         read=_read_status,
         by=lambda row, _shape, bind: row.c.id == bind("id"),
         entities=frozenset({"Lead"}),

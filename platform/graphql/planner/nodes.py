@@ -12,7 +12,6 @@ from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.planner.declare import Arguments, Root, Target
 from lead_orchestrator.graphql.queries import MOST_NODES
 from lead_orchestrator.ids import decode, kind_of
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["node_roots"]
 
@@ -39,10 +38,9 @@ def node_roots(targets: Mapping[str, Target]) -> dict[str, Root]:
 
     entities = frozenset(target.entity for target in targets.values())
     one = Root(
-        Role.AGENT,
         read=read_one,
         entity_of=lambda kind: targets[kind].entity,
         by=lambda row, kind, bind: and_(row.c.id == bind("id"), targets[kind].where(row)),
         entities=entities,
     )
-    return {"node": one, "nodes": Root(Role.AGENT, read=read_many, entities=entities, nodes=targets)}
+    return {"node": one, "nodes": Root(read=read_many, entities=entities, nodes=targets)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +37,7 @@ from lead_orchestrator.ids import Kind
 from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.leads.ingestion.models import WebhookEvent
 from lead_orchestrator.leads.models import Lead, ScheduledMessage
+from lead_orchestrator.tenancy.permissions import FOUND
 from lead_orchestrator.tenancy.records import AuditLine
 from lead_orchestrator.tenancy.tokens import Role
 
@@ -96,12 +97,9 @@ _USERS = Paging(
 _NODE = frozenset({"Node"})
 
 
-def _managers(_row: Row, scope: Row) -> ColumnElement[bool]:
-    return scope.c.role.in_([literal_column("'MANAGER'"), literal_column("'OWNER'")])
-
-
-def _owners(_row: Row, scope: Row) -> ColumnElement[bool]:
-    return scope.c.role == literal_column("'OWNER'")
+def _to_those_who_find(kind: Kind) -> Callable[[Row, Row], ColumnElement[bool]]:
+    roles: list[ColumnElement[str]] = [literal_column(f"'{role.value}'") for role in Role if role in FOUND[kind]]
+    return lambda _row, scope: scope.c.role.in_(roles)
 
 
 WEBHOOK_EVENT = Entity(
@@ -114,7 +112,7 @@ WEBHOOK_EVENT = Entity(
     },
     location="location_id",
     interfaces=_NODE,
-    visible=_managers,
+    visible=_to_those_who_find(Kind.WEBHOOK_EVENT),
 )
 
 JOB_EXECUTION = Entity(
@@ -125,7 +123,7 @@ JOB_EXECUTION = Entity(
         **columns("job", "started_at", "finished_at", "status", "processed", "error"),
     },
     interfaces=_NODE,
-    visible=_managers,
+    visible=_to_those_who_find(Kind.JOB_EXECUTION),
 )
 
 AUDIT_ENTRY = Entity(
@@ -133,7 +131,7 @@ AUDIT_ENTRY = Entity(
     lambda: table(AuditLine),
     {"id": identity(Kind.AUDIT_ENTRY), **columns("at", "actor", "action", "target", "detail")},
     interfaces=_NODE,
-    visible=_owners,
+    visible=_to_those_who_find(Kind.AUDIT_ENTRY),
 )
 
 
@@ -174,8 +172,8 @@ TARGETS = {
 ENTITIES = {entity.name: entity for entity in (WEBHOOK_EVENT, JOB_EXECUTION, AUDIT_ENTRY)}
 
 ROOTS: dict[str, Root] = {
-    "webhookEvents": Root(Role.MANAGER, connection=Connection("WebhookEvent", _EVENTS), read=_EVENTS.read),
-    "jobExecutions": Root(Role.MANAGER, connection=Connection("JobExecution", _JOBS), read=_JOBS.read),
-    "auditLog": Root(Role.OWNER, connection=Connection("AuditEntry", _AUDIT), read=_AUDIT.read),
-    "users": Root(Role.MANAGER, connection=Connection("User", _USERS), read=_USERS.read),
+    "webhookEvents": Root(connection=Connection("WebhookEvent", _EVENTS), read=_EVENTS.read),
+    "jobExecutions": Root(connection=Connection("JobExecution", _JOBS), read=_JOBS.read),
+    "auditLog": Root(connection=Connection("AuditEntry", _AUDIT), read=_AUDIT.read),
+    "users": Root(connection=Connection("User", _USERS), read=_USERS.read),
 }

@@ -12,7 +12,6 @@ from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Field, 
 from lead_orchestrator.graphql.planner.expressions import column, columns, rows_of, tenant
 from lead_orchestrator.graphql.reporting.queries import ReportQuery
 from lead_orchestrator.graphql.reporting.repository import report_row
-from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["ENTITIES", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
@@ -80,7 +79,6 @@ TARGETS: Mapping[str, Target] = {}
 ENTITIES = {entity.name: entity for entity in (REPORT, REPORT_DAY, REPORT_TOUCH, REPORT_LOCATION, REPORT_SERVICE)}
 ROOTS: dict[str, Root] = {
     "report": Root(
-        Role.AGENT,
         read=_read,
         entity_of=lambda _shape: "Report",
         made=lambda bind: report_row(tenant(), bind("begins"), bind("ends"), bind("location_ids")),

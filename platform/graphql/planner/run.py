@@ -19,15 +19,14 @@ from lead_orchestrator.graphql.planner.registry import ENTITIES, MUTATIONS, ROOT
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.graphql.planner.values import VariableValues
 from lead_orchestrator.graphql.scalars import checked_value
+from lead_orchestrator.tenancy.permissions import STAFF
 from lead_orchestrator.tenancy.reader import Reach
 from lead_orchestrator.tenancy.sessions import Scope
-from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.tenancy.writer import Writer
 
 __all__ = ["Execute", "Planner", "Reads"]
 
 MOST_PLANS = 2000
-_RANK = {Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3}
 
 Execute: TypeAlias = Callable[[DocumentNode], Awaitable[ExecutionResult]]
 """Runs a valid document by the ordinary executor, with the request's variables."""
@@ -114,7 +113,7 @@ class Planner:
     def _asked(
         self, query: object, variables: object, operation_name: str | None, scope: Scope
     ) -> tuple[Document, Sequence[RootField], VariableValues]:
-        if not isinstance(query, str) or not isinstance(variables, dict | None) or scope.role not in _RANK:
+        if not isinstance(query, str) or not isinstance(variables, dict | None) or scope.role not in STAFF:
             raise UnplannedError("not asked by staff")
         document = self._documents.document(query, operation_name)
         given = variables or {}
@@ -124,7 +123,7 @@ class Planner:
 
     def _statement(self, root: RootField, values: VariableValues, scope: Scope) -> _Made | None:
         """The statement of one root field with its parameters; None where it is left to the executor."""
-        if root.picked is None or scope.role is None or _RANK[scope.role] < _RANK[root.picked.root.lowest]:
+        if root.picked is None or scope.role not in root.who:
             return None
         try:
             arguments = [site.arguments(values) for site in root.sites]

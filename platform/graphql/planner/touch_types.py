@@ -12,7 +12,6 @@ from lead_orchestrator.graphql.planner.declare import Arguments, Bind, Entity, F
 from lead_orchestrator.graphql.planner.expressions import columns, rows_of, table, tenant, wall
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy.models import Location, MessagingConfig, Tenant
-from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.quiet_hours import QuietHours
 from lead_orchestrator.touches.schedule import DEFAULT_TOUCHES
@@ -93,7 +92,6 @@ TARGETS: Mapping[str, Target] = {}
 ENTITIES = {entity.name: entity for entity in (SCHEDULE, TOUCH)}
 ROOTS: dict[str, Root] = {
     "touchSchedule": Root(
-        Role.AGENT,
         read=_read,
         entity_of=lambda _shape: "TouchSchedule",
         made=_schedule,

@@ -59,7 +59,6 @@ from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, MOST_LOCATION
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, ScheduledMessage
 from lead_orchestrator.tenancy.models import Location, LocationHours, Tenant, User
-from lead_orchestrator.tenancy.tokens import Role
 from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 
@@ -409,24 +408,21 @@ TARGETS: dict[str, Target] = {
 }
 
 ROOTS: dict[str, Root] = {
-    "leads": Root(Role.AGENT, connection=Connection("Lead", LEADS), read=LEADS.read),
-    "locations": Root(Role.AGENT, connection=Connection("Location", LOCATIONS), read=LOCATIONS.read),
+    "leads": Root(connection=Connection("Lead", LEADS), read=LEADS.read),
+    "locations": Root(connection=Connection("Location", LOCATIONS), read=LOCATIONS.read),
     "lead": Root(
-        Role.AGENT,
         read=_read_id(Kind.LEAD),
         entity_of=lambda _shape: "Lead",
         by=lambda row, _shape, bind: row.c.id == bind("id"),
         entities=frozenset({"Lead"}),
     ),
     "location": Root(
-        Role.AGENT,
         read=_read_location,
         entity_of=lambda _shape: "Location",
         by=lambda row, shape, bind: row.c[shape] == bind(shape),
         entities=frozenset({"Location"}),
     ),
     "tenant": Root(
-        Role.AGENT,
         read=lambda _arguments: Arguments(None, {}),
         entity_of=lambda _shape: "Tenant",
         entities=frozenset({"Tenant"}),

@@ -25,7 +25,7 @@ from graphql import (
 
 from lead_orchestrator.graphql.cost import Costs, TooComplexError
 
-__all__ = ["LONGEST_LIST", "Document", "Place", "Root", "Writer", "roots"]
+__all__ = ["LONGEST_LIST", "SIZES", "Document", "Place", "Root", "Writer", "roots"]
 
 SIZES = ((2, 5), (2, 4), (1, 4), (1, 3), (0, 3))
 """How many relations of a type are asked for, and how deep: the first that is within the limits of an operation."""
@@ -75,10 +75,11 @@ def roots(schema: GraphQLSchema, *operations: OperationType) -> Sequence[Root]:
 
 @dataclass
 class Writer:
-    """Writes documents, each another choice of what is asked for below the root field."""
+    """Writes documents, each another choice of what is asked for below the root field; `sizes` are tried in their order."""
 
     schema: GraphQLSchema
     rng: random.Random
+    sizes: Sequence[tuple[int, int]] = SIZES
     costs: Costs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class Writer:
 
     def write(self, root: Root, variant: int, copies: int) -> Document:
         """As many copies as the limits of an operation leave room for."""
-        for breadth, deepest in SIZES:
+        for breadth, deepest in self.sizes:
             for number in (copies, max(copies // 2, 1), 1):
                 written = _Draft(self.schema, self.rng, variant, breadth, deepest).document(root, number)
                 if self._is_allowed(written):

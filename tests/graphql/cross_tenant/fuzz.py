@@ -12,6 +12,7 @@ from typing import Any
 from graphql import OperationType
 
 from lead_orchestrator.ids import kind_of
+from lead_orchestrator.tenancy.permissions import ADMINISTRATORS, operation_rule
 from tests.graphql.cross_tenant import forging
 from tests.graphql.cross_tenant.arena import Arena, Caller
 from tests.graphql.cross_tenant.canaries import Fingerprint, texts_of
@@ -21,7 +22,7 @@ from tests.graphql.cross_tenant.forging import Forger, Pool, example_of
 from tests.graphql.cross_tenant.sides import Side
 from tests.graphql.server import Api
 
-__all__ = ["STORED", "Fuzz", "Operation", "ask", "lowest_role", "operations"]
+__all__ = ["STORED", "Fuzz", "Operation", "administers", "ask", "operations"]
 
 COPIES = 6
 STORED = OperationType.QUERY, OperationType.MUTATION
@@ -46,12 +47,9 @@ class Operation:
         return any(kind_of(text) for text in texts_of(dict(self.arguments)))
 
 
-def lowest_role(root: Root) -> str | None:
-    """The role that the field declares, if it does."""
-    known = root.definition.extensions.get("strawberry-definition")
-    resolver = getattr(getattr(known, "base_resolver", None), "wrapped_func", None)
-    role = getattr(resolver, "lowest_role", None)
-    return role.value if role else None
+def administers(root: Root) -> bool:
+    """Whether the field is an administrator's and nobody else's."""
+    return operation_rule(f"{root.operation.value.title()}.{root.name}") == ADMINISTRATORS
 
 
 async def operations(
@@ -147,7 +145,7 @@ class Fuzz:
         *,
         exact: bool = False,
     ) -> None:
-        entitled = caller.administers and lowest_role(operation.root) == "PLATFORM_ADMIN"
+        entitled = caller.administers and administers(operation.root)
         if entitled and operation.mutates:
             return
         make = forging.exact if exact else forger.forged

@@ -17,7 +17,7 @@ from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Many, O
 from lead_orchestrator.graphql.planner.registry import ENTITIES, ROOTS
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.planner.types import LEADS
-from lead_orchestrator.tenancy.tokens import Role
+from lead_orchestrator.tenancy.permissions import operation_rule
 from tests.graphql.planner.world import Caller, World, canonical, readable
 from tests.graphql.planner.writer import Operation, operations
 
@@ -36,10 +36,7 @@ SETTINGS = settings(
 
 def _open_to(caller: Caller) -> frozenset[str]:
     """The planned root fields that the caller's role may ask for; others are asked for seldom, and refused."""
-    allowed = {Role.AGENT: 1, Role.MANAGER: 2, Role.OWNER: 3}
-    assert caller.scope.role is not None
-    most = allowed[caller.scope.role]
-    return frozenset(name for name, root in ROOTS.items() if allowed.get(root.lowest, 4) <= most)
+    return frozenset(name for name in ROOTS if caller.scope.role in operation_rule(f"Query.{name}"))
 
 
 @dataclass
