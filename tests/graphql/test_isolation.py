@@ -194,7 +194,7 @@ async def test_an_administrator_of_the_platform_has_no_franchise(api: Api, ours:
     admin = api.token(None, Role.PLATFORM_ADMIN)
 
     own = "query($l: ID!) { viewer { role tenant { id } locations { id } } node(id: $l) { id } }"
-    nothing = {"viewer": {"role": "PLATFORM_ADMIN", "tenant": None, "locations": []}, "node": None}
+    nothing: dict[str, Any] = {"viewer": {"role": "PLATFORM_ADMIN", "tenant": None, "locations": []}, "node": None}
     assert (await api.ask(admin, own, l=ours.lead_id)).ok == nothing
     for asked in (
         "query($l: ID!) { lead(id: $l) { id } }",

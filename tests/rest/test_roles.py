@@ -33,7 +33,9 @@ def headers(stack: Stack) -> Mapping[Role | None, dict[str, str]]:
     administrator = token_issuer(stack.settings).issue(
         subject="tests", role=Role.PLATFORM_ADMIN, tenant_id=None, location_ids=None
     )
-    held = {role: bearer(stack, role) for role in Role if role is not Role.PLATFORM_ADMIN}
+    held: dict[Role | None, dict[str, str]] = {
+        role: bearer(stack, role) for role in Role if role is not Role.PLATFORM_ADMIN
+    }
     return {**held, Role.PLATFORM_ADMIN: {"Authorization": f"Bearer {administrator}"}, None: {}}
 
 

@@ -25,9 +25,8 @@ PATIENCE = 30.0
 
 async def callers(arena: Arena) -> Mapping[Role | None, str | None]:
     """Everybody of our franchise, who sees all of it; an administrator, and nobody."""
-    ours, rightful = arena.seed.ours, await arena.rightful()
-    staff = {role: arena.token(ours, role) for role in (Role.MANAGER, Role.AGENT)}
-    return {**rightful, **staff, None: None}
+    staff = [(role, arena.token(arena.seed.ours, role)) for role in (Role.MANAGER, Role.AGENT)]
+    return dict([*(await arena.rightful()).items(), *staff, (None, None)])
 
 
 def refusal(role: Role | None, who: Who) -> str | None:
@@ -50,7 +49,8 @@ def codes(answer: Any) -> list[str]:
 async def test_each_role_may_ask_for_what_the_table_says_and_a_refusal_has_no_effect(arena: Arena) -> None:
     writer, watch = Writer(arena.core, random.Random(1), SIZES[-1:]), Fingerprint(arena.side(arena.seed.ours))  # noqa: S311 - no secret
     known, everybody = await operations(arena, *STORED), await callers(arena)
-    problems, asked = [], 0
+    problems: list[str] = []
+    asked = 0
     for refused in (True, False):  # what is allowed changes rows that the others' arguments name
         for operation in known:
             document = writer.write(operation.root, 0, 1)
