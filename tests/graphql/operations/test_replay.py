@@ -75,8 +75,9 @@ async def test_what_is_out_of_reach_is_not_found(
     event = await make_event(tenancy, ours.tenant)
     elsewhere = api.token(ours.tenant.id, Role.MANAGER, location_ids=[ours.tenant.locations[1]])
 
-    for token in (theirs.owner, elsewhere, api.token(None, Role.PLATFORM_ADMIN)):
+    for token in (theirs.owner, elsewhere):
         assert refused(await api.ask(token, REPLAY, id=event)) == ["NOT_FOUND"]
+    assert (await api.ask(api.token(None, Role.PLATFORM_ADMIN), REPLAY, id=event)).codes == ["NOT_FOUND"]
     assert refused(await api.ask(ours.owner, REPLAY, id=ours.lead_id)) == ["BAD_USER_INPUT"]
     assert [row.status for row in await events(tenancy, ours)] == ["FAILED"]
     assert api.events == []
