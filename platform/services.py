@@ -17,7 +17,8 @@ from lead_orchestrator.booking.calendar.sync import GoogleSync
 from lead_orchestrator.booking.outbox.dispatch import OutboxDispatcher, OutboxPolicy
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
-from lead_orchestrator.chat.conversations import Conversations
+from lead_orchestrator.chat.conversations import Chats, Conversations
+from lead_orchestrator.chat.handoff import HandOff
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.integrations.connections import open_client
@@ -90,6 +91,8 @@ class Services:
     booking: Booking
     appointments: Appointments
     inbound: Inbound
+    chats: Chats
+    hand_off: HandOff
     onboarding: Onboarding
     catalog: CatalogSync
     calendars: Calendars
@@ -139,6 +142,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
     )
     ledger = Ledger(leads, policy)
     recorder = Recorder(tenancy, ledger, policy)
+    chats = Chats(leads, secrets)
 
     async def owns_location(api_key: str, location_id: str) -> bool:
         try:
@@ -163,6 +167,8 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         booking=Booking(links),
         appointments=Appointments(leads, links),
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
+        chats=chats,
+        hand_off=HandOff(chats),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),

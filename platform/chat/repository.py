@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import aliased
 
-from lead_orchestrator.chat.models import ChatMessage, ChatSession, ChatState
+from lead_orchestrator.chat.models import ChatChange, ChatMessage, ChatRole, ChatSession, ChatState
 from lead_orchestrator.keyset import After, Cut, cut, of_each
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -18,6 +19,8 @@ __all__ = [
     "ChatPart",
     "ChatQuery",
     "add",
+    "answer_soon",
+    "by_client_id",
     "chat_message_counts",
     "chat_messages_by_id",
     "chat_messages_of",
@@ -25,6 +28,10 @@ __all__ = [
     "chat_sessions_of",
     "chat_sessions_page",
     "count_chat_sessions",
+    "customer_waits",
+    "get",
+    "get_for_update",
+    "newest_messages",
     "open_session_of",
     "session_counts",
 ]
@@ -103,8 +110,56 @@ async def chat_messages_of(
     return await of_each(session, session_ids, own, row, row.session_id, Cut((order,), None, part.limit))
 
 
-def add(session: WriteSession, row: ChatSession | ChatMessage) -> None:
+def add(session: WriteSession, row: ChatSession | ChatMessage | ChatChange) -> None:
     session.add(row)
+
+
+async def get(session: ReadSession, chat_id: UUID) -> ChatSession | None:
+    return await session.scalar(_own(session, chat_id))
+
+
+async def get_for_update(session: WriteSession, chat_id: UUID) -> ChatSession | None:
+    """The conversation, locked: whoever writes into it or changes whose it is takes this lock, after its lead's."""
+    statement = _own(session, chat_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    return await session.scalar(statement)
+
+
+def _own(session: ReadSession, chat_id: UUID) -> Select[ChatSession]:
+    return select(ChatSession).where(ChatSession.tenant_id == session.scope.tenant_id, ChatSession.id == chat_id)
+
+
+def answer_soon(chat: ChatSession, wait: timedelta) -> None:
+    """The assistant is to answer after `wait` on the database's clock, unless something more is said meanwhile."""
+    chat.answer_due_at = func.clock_timestamp() + wait
+    chat.answer_attempts = 0
+
+
+async def by_client_id(session: ReadSession, chat_id: UUID, client_id: str) -> ChatMessage | None:
+    statement = select(ChatMessage).where(
+        ChatMessage.tenant_id == session.scope.tenant_id,
+        ChatMessage.session_id == chat_id,
+        ChatMessage.client_id == client_id,
+    )
+    return await session.scalar(statement)
+
+
+async def newest_messages(session: ReadSession, chat_id: UUID, limit: int) -> list[ChatMessage]:
+    """The newest `limit`, in the order they were written."""
+    rows = select(ChatMessage).where(
+        ChatMessage.tenant_id == session.scope.tenant_id, ChatMessage.session_id == chat_id
+    )
+    newest = await session.scalars(rows.order_by(ChatMessage.version.desc()).limit(limit))
+    return list(newest)[::-1]
+
+
+async def customer_waits(session: ReadSession, chat_id: UUID) -> bool:
+    """Whether the customer said something after whatever was said to it by the assistant or by staff."""
+    rows = select(ChatMessage.role).where(
+        ChatMessage.tenant_id == session.scope.tenant_id,
+        ChatMessage.session_id == chat_id,
+        ChatMessage.role != ChatRole.SYSTEM,
+    )
+    return await session.scalar(rows.order_by(ChatMessage.version.desc()).limit(1)) == ChatRole.USER
 
 
 async def open_session_of(session: WriteSession, lead_id: UUID, channel: Channel) -> ChatSession | None:

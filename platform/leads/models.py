@@ -196,7 +196,8 @@ class ScheduledMessage(Base):
     """Everything that is to be sent; `decision` says in words why it was sent, deferred or suppressed.
 
     `confirms_opt_out`: it tells a person who opted out that nothing more will come, and goes out nevertheless, once and never
-    after `send_before`; of other messages that is when the contact hours of the last attempt end.
+    after `send_before`; of other messages that is when the contact hours of the last attempt end. After `void_after` no message
+    goes out, whatever it is.
     `reference` is the name by which whoever planned it replaces or cancels it. `template_version` 0 is the built-in text;
     None: it was not made from a template of its kind. `retries` counts how often staff had it tried again.
     """
@@ -221,6 +222,7 @@ class ScheduledMessage(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     send_before: Mapped[datetime | None] = mapped_column(Moment)
     confirms_opt_out: Mapped[bool] = mapped_column(default=False)
+    void_after: Mapped[datetime | None] = mapped_column(Moment)
     sent_at: Mapped[datetime | None] = mapped_column(Moment)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     provider_message_id: Mapped[str | None] = mapped_column(Text)

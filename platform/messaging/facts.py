@@ -116,7 +116,7 @@ def _facts(due: repository.Due, shared: _Shared) -> Facts:
         refused=shared.account.refused,
         whatsapp_template=planned.whatsapp_template if planned else None,
         confirms_opt_out=message.confirms_opt_out,
-        not_after=message.send_before if message.confirms_opt_out else None,
+        not_after=message.void_after or (message.send_before if message.confirms_opt_out else None),
     )
 
 

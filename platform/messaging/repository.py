@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     CTE,
+    Boolean,
     CompoundSelect,
     Select,
     Table,
@@ -74,6 +75,8 @@ _CHAT_SESSIONS = table(  # `chat` stands above this package; who takes a convers
     column("lead_id", Uuid),
     column("channel", Text),
     column("state", Text),
+    column("verified", Boolean),
+    column("held_until", Moment),
     column("created_at", Moment),
 )
 
@@ -217,7 +220,11 @@ def traffic_statement(tenant_id: UUID, lead_ids: Sequence[UUID]) -> CompoundSele
         .group_by(log.lead_id, log.channel)
     )
     person = select(chat.lead_id, literal("person"), chat.channel, chat.created_at).where(
-        chat.tenant_id == tenant_id, chat.lead_id.in_(lead_ids), chat.state == "HUMAN"
+        chat.tenant_id == tenant_id,
+        chat.lead_id.in_(lead_ids),
+        chat.state == "HUMAN",
+        chat.verified,
+        or_(chat.held_until.is_(None), chat.held_until > _APP_NOW),
     )
     return union_all(sending, sent, wrote, person)
 

@@ -17,13 +17,12 @@ from lead_orchestrator.leads.service import locked
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.ledger import Ledger
 from lead_orchestrator.messaging.planned import Planned, plan
+from lead_orchestrator.messaging.replies import shop_subject, write
 from lead_orchestrator.messaging.simulate import Foreseen, foresee, simulate
-from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
-from lead_orchestrator.touches.templates import segments
 from lead_orchestrator.touches.wording import LONGEST_BODY, LONGEST_SUBJECT
 
 __all__ = ["Conversation", "Draft", "Messages"]
@@ -70,11 +69,11 @@ class Messages:
             NotFoundError: the caller sees no such lead.
         """
 
-        async def write() -> UUID:
+        async def work() -> UUID:
             return (await self._written(session, draft)).id
 
         operation = "sendMessage" if draft.due_at is None else "scheduleMessage"
-        made = await once(session, operation, key, _request(draft), write)
+        made = await once(session, operation, key, _request(draft), work)
         return await _seen(session, made.result_id)
 
     async def send_template(self, session: WriteSession, lead_id: UUID, planned: Planned, key: str) -> ScheduledMessage:
@@ -86,7 +85,7 @@ class Messages:
             NotFoundError: the caller sees no such lead.
         """
 
-        async def write() -> UUID:
+        async def work() -> UUID:
             lead = await locked(session, lead_id)
             _check_due(planned.due_at, await app_now(session))
             message = await plan(session, lead, planned, self._links)
@@ -94,7 +93,7 @@ class Messages:
             _note(session, message, "written")
             return message.id
 
-        made = await once(session, "sendTemplate", key, planned.request(lead_id), write)
+        made = await once(session, "sendTemplate", key, planned.request(lead_id), work)
         return await _seen(session, made.result_id)
 
     async def simulate(
@@ -153,23 +152,16 @@ class Messages:
     async def _written(self, session: WriteSession, draft: Draft) -> ScheduledMessage:
         lead = await locked(session, draft.lead_id)
         _check(draft, lead)
-        now = await app_now(session)
-        _check_due(draft.due_at, now)
-        message = ScheduledMessage(
-            tenant_id=lead.tenant_id,
-            location_id=lead.location_id,
-            lead_id=lead.id,
-            kind=MessageKind.AD_HOC,
-            channel=draft.channel,
-            enrolment=lead.enrolment,
+        _check_due(draft.due_at, await app_now(session))
+        message = await write(
+            session,
+            lead,
+            MessageKind.AD_HOC,
+            draft.channel,
+            draft.body,
             subject=await _subject(session, draft, lead),
-            body=draft.body,
-            due_at=draft.due_at or now,
-            segments=segments(draft.body)[1] if draft.channel is Channel.SMS else None,
-            created_at=now,
+            due_at=draft.due_at,
         )
-        repository.add(session, message)
-        await session.flush()
         named = encode(Kind.MESSAGE, message.id)
         at_once = draft.due_at is None
         if at_once and await self._conversation.say(session, lead, draft.channel, draft.body, named):
@@ -262,6 +254,4 @@ async def _subject(session: WriteSession, draft: Draft, lead: Lead) -> str | Non
     """A mail has one in any case: without one from staff it names the shop."""
     if draft.channel is not Channel.EMAIL:
         return None
-    written = (draft.subject or "").strip()
-    location = await tenancy_repository.location(session, lead.location_id)
-    return written or (f"A message from {location.name}" if location else "A message for you")
+    return (draft.subject or "").strip() or await shop_subject(session, lead)

@@ -119,6 +119,20 @@ class Lookups:
             rows = await connection.execute(statement, {"tenants": list(tenant_ids)})
             return {row.tenant_id: row.position for row in rows}
 
+    async def chat_heads(self, chats: Sequence[tuple[UUID, UUID]]) -> Mapping[UUID, int]:
+        """The version of each of these conversations, given as (tenant, conversation)."""
+        uuids = ARRAY(Uuid())
+        statement = text("SELECT * FROM lookup_chat_heads(:tenants, :sessions)").bindparams(
+            bindparam("tenants", type_=uuids), bindparam("sessions", type_=uuids)
+        )
+        values = {"tenants": [tenant for tenant, _ in chats], "sessions": [chat for _, chat in chats]}
+        async with self._engine.connect() as connection:
+            return {row.session_id: row.version for row in await connection.execute(statement, values)}
+
+    async def due_answers(self) -> Sequence[UUID]:
+        """Active tenants with a conversation in which the assistant is to answer."""
+        return await self._ids("lookup_due_answers()")
+
     async def record_unrouted(self, source: str, key: str, external_id: str, operation: str) -> bool:
         """Keep an event whose location nobody has claimed yet; False when its location or the whole table is full."""
         statement = text("SELECT record_unrouted(:source, :key, :external_id, :operation)")

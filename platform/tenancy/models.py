@@ -98,7 +98,8 @@ class CrmConfig(Base):
 class MessagingConfig(Base):
     """The tenant's messaging accounts and rules; secrets are sealed, quiet hours are local wall time.
 
-    `strangers_become_leads`: somebody unknown who writes to the franchise is a lead.
+    `strangers_become_leads`: somebody unknown who writes to the franchise is a lead. `assistant_resumes_minutes`: after so long
+    without a word from the person who has a conversation the assistant answers in it again; None is never.
     """
 
     __tablename__ = "tenant_messaging_configs"
@@ -124,6 +125,7 @@ class MessagingConfig(Base):
     email_refused: Mapped[str | None] = mapped_column(Text)
     whatsapp_refused: Mapped[str | None] = mapped_column(Text)
     strangers_become_leads: Mapped[bool] = mapped_column(server_default="true")
+    assistant_resumes_minutes: Mapped[int | None] = mapped_column(server_default="720")
     updated_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

@@ -62,7 +62,8 @@ class TablePolicy:
     `scope`: "location" tables have location_id not null; "shared" ones may leave it null, and such a row is read by the whole
     tenant and written only by those who see every location; "tenant" tables have none, for the reason in `why`; "platform"
     tables belong to no tenant.
-    `app`, `visitor`, `platform`, `lookup`: the privileges granted, as GRANT takes them.
+    `app`, `visitor`, `platform`, `lookup`: the privileges granted, as GRANT takes them; `visitor_later` and `lookup_later` are those
+    on columns that a later revision added, which grants them itself.
     """
 
     scope: Literal["location", "shared", "tenant", "platform"]
@@ -70,6 +71,8 @@ class TablePolicy:
     visitor: Sequence[str] = ()
     platform: Sequence[str] = ()
     lookup: Sequence[str] = ()
+    visitor_later: Sequence[str] = ()
+    lookup_later: Sequence[str] = ()
     why: str = ""
     tenant_column: str = "tenant_id"
     location_column: str = "location_id"
@@ -187,6 +190,9 @@ TABLES: dict[str, TablePolicy] = {
     "chat_sessions": TablePolicy(
         "location",
         visitor=("SELECT (tenant_id, id, location_id, channel, state, version, created_at, last_message_at)",),
+        lookup=("SELECT (tenant_id, id, version)",),
+        visitor_later=("SELECT (lead_id, visitor_unread)",),
+        lookup_later=("SELECT (answer_due_at)",),
         visitor_session_column="id",
     ),
     "chat_messages": TablePolicy(
@@ -194,12 +200,22 @@ TABLES: dict[str, TablePolicy] = {
         visitor=("SELECT",),
         visitor_session_column="session_id",
     ),
+    "chat_changes": TablePolicy(
+        "location",
+        app=("SELECT", "INSERT"),
+        visitor=("SELECT (tenant_id, id, location_id, session_id, version, kind, state, message_id, created_at)",),
+        visitor_session_column="session_id",
+    ),
+    "assistant_days": TablePolicy("location"),
+    "assistant_months": TablePolicy("tenant", why="one row a tenant and month: what its assistant has used"),
     "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at)",)),
 }
 
 # The only functions that run with their owner's rights; each belongs to lead_lookup, and lead_app alone may call it.
 DEFINER_FUNCTIONS = frozenset(
     {
+        "lookup_chat_heads(uuid[], uuid[])",
+        "lookup_due_answers()",
         "lookup_due_calendars()",
         "lookup_due_events()",
         "lookup_due_lag()",

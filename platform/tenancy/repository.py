@@ -15,12 +15,14 @@ from lead_orchestrator.tenancy.models import (
     MessagingConfig,
     Tenant,
     UnroutedWebhook,
+    User,
 )
 from lead_orchestrator.tenancy.records import IdempotencyKey
 from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession, WriteSession
 
 __all__ = [
     "REAL_NOW",
+    "active_user",
     "claim_key",
     "claim_route",
     "drop_routes",
@@ -83,6 +85,11 @@ async def messaging_config(session: ReadSession) -> MessagingConfig | None:
 async def locations_by_id(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Location]:
     statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id.in_(ids))
     return {row.id: row for row in await session.scalars(statement)}
+
+
+async def active_user(session: ReadSession, user_id: UUID) -> User | None:
+    statement = select(User).where(User.tenant_id == session.scope.tenant_id, User.id == user_id, User.active)
+    return await session.scalar(statement)
 
 
 async def tenant_by_slug(session: PlatformSession, slug: str) -> Tenant | None:

@@ -21,7 +21,7 @@ from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = ["Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
 
 
 class ScopeError(RuntimeError):
@@ -130,6 +130,16 @@ class _Event:
         }
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A conversation has entries up to `version`; `answer_due`: the assistant is to answer."""
+
+    tenant_id: UUID
+    chat_id: UUID
+    version: int
+    answer_due: bool
+
+
 @dataclass
 class _Buffer:
     events: list[_Event] = field(default_factory=list)
@@ -151,6 +161,7 @@ class WriteSession(ReadSession):
 
     async def begin_scope(self, scope: Scope) -> None:
         self._buffer = _Buffer()
+        self.moved: dict[UUID, Moved] = {}
         await super().begin_scope(scope)
 
     def record(
@@ -163,6 +174,10 @@ class WriteSession(ReadSession):
         """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
         line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
         self._buffer.audits.append(line)
+
+    def moves(self, chat_id: UUID, version: int, *, answer_due: bool) -> None:
+        """Tell whoever listens to this conversation after the commit."""
+        self.moved[chat_id] = Moved(self.scope.tenant_id, chat_id, version, answer_due)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
@@ -205,13 +220,14 @@ _S = TypeVar("_S", bound=ReadSession)
 class Tenancy:
     """Hands out sessions.
 
-    `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events; it returns at
-    once and never raises.
+    `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events, and `on_chats` with
+    each conversation that got an entry; they return at once and never raise.
     """
 
     def __init__(self, engines: Engines) -> None:
         self.engines = engines
         self.on_events: Callable[[UUID, int], None] | None = None
+        self.on_chats: Callable[[Moved], None] | None = None
 
     @asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[ReadSession]:
@@ -234,6 +250,9 @@ class Tenancy:
             position = await session.append()
         if position is not None and self.on_events is not None:
             self.on_events(scope.tenant_id, position)
+        if self.on_chats is not None:
+            for moved in session.moved.values():
+                self.on_chats(moved)
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[PlatformSession]:

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -215,7 +215,7 @@ def _value(table: Table, column: str) -> object:
         "boolean": lambda: True,
         "jsonb": dict,
         "inet": lambda: "192.0.2.1",
-        "date": lambda: "2026-03-04",
+        "date": lambda: f"{date(2026, 3, 4) + timedelta(days=next(_counter))}",
         "timestamp with time zone": lambda: "2026-03-04T05:06:07Z",
         "time without time zone": lambda: f"{secrets.randbelow(24):02d}:{secrets.randbelow(60):02d}",
         "tstzrange": lambda: _minute(next(_counter)),  # no two overlap: rows may not

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.leads import repository as leads_repository
-from lead_orchestrator.leads.models import Channel, Lead, LeadSource, LeadStatus, MessageKind
+from lead_orchestrator.leads.models import Channel, Lead, LeadSource, MessageKind
 from lead_orchestrator.leads.opt_outs import AddressHasher, address_kind
 from lead_orchestrator.leads.service import Enquiry, Leads, end_touches, locked, locked_person
 from lead_orchestrator.messaging.inbound import repository
+from lead_orchestrator.messaging.inbound.answered import customer_answered
 from lead_orchestrator.messaging.inbound.models import Conversations, Heard
-from lead_orchestrator.messaging.inbound.wishes import asks_for_price_or_time
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.messaging.opt_out import Intent, Reading, classify
 from lead_orchestrator.messaging.opt_out_replies import (
@@ -62,7 +62,7 @@ class Listening:
         lead = await self._whose(session, heard, location_id, reading)
         if lead is None:
             return await self._stranger(session, heard, reading)
-        await self._keep(session, lead, heard)
+        await self._keep(session, lead, heard, answerable=reading.intent is Intent.NONE)
         return await self._follow(session, lead, heard, reading, waited)
 
     async def _whose(
@@ -104,7 +104,7 @@ class Listening:
         await leads_repository.remove_opt_outs(session, hashes)
         return Listened("opted in, of nobody we know")
 
-    async def _keep(self, session: WriteSession, lead: Lead, heard: Heard) -> None:
+    async def _keep(self, session: WriteSession, lead: Lead, heard: Heard, *, answerable: bool) -> None:
         """Write it down: in the ledger, in the lead's conversation and in its history."""
         now = await app_now(session)
         lead.whatsapp_user_id = lead.whatsapp_user_id or heard.user_id
@@ -126,7 +126,9 @@ class Listening:
         )
         repository.add(session, row)
         await session.flush()
-        chat = await self._conversations.hear(session, lead, heard.channel, heard.text, heard.provider_id)
+        chat = await self._conversations.hear(
+            session, lead, heard.channel, heard.text, heard.provider_id, answerable=answerable
+        )
         detail = {"messageId": f"log_{row.id}", "channel": heard.channel.value, "chatSessionId": f"chat_{chat}"}
         session.record("message.received", location_id=lead.location_id, lead_id=lead.id, detail=detail)
 
@@ -142,7 +144,7 @@ class Listening:
         due = answer(reading, situation)
         outcome = await self._change(session, lead, reading, due)
         if outcome is None:
-            return await self._answered(session, lead, heard)
+            return Listened(await customer_answered(session, self._leads, lead, heard.text), lead.id)
         if due.variant is not None:
             until = await app_now(session) + CONFIRM_WITHIN - waited if due.change is Change.OPT_OUT else None
             said = Planned(
@@ -165,15 +167,6 @@ class Listening:
             await self._leads.opt_in(session, lead, due.channels, "The customer asked to be written to again")
             return "opted in again"
         return "asked for help" if reading.intent is Intent.HELP else None
-
-    async def _answered(self, session: WriteSession, lead: Lead, heard: Heard) -> Listened:
-        hot = asks_for_price_or_time(heard.text)
-        status = LeadStatus.HOT if hot else LeadStatus.ENGAGED
-        # Who opted out and then writes is read by staff; only START brings messages back.
-        if lead.status != LeadStatus.OPTED_OUT:
-            await self._leads.move(session, lead, status, "The customer answered")
-            await end_touches(session, lead, "The customer answered")
-        return Listened("asks for a price or a time" if hot else "answered", lead.id)
 
 
 def _reading(heard: Heard) -> Reading:

@@ -20,8 +20,13 @@ SOURCES = {Channel.SMS: EventSource.TWILIO, Channel.WHATSAPP: EventSource.WHATSA
 class Conversations(Protocol):
     """Where a customer's message is read and answered."""
 
-    async def hear(self, session: WriteSession, lead: Lead, channel: Channel, text: str, client_id: str) -> UUID:
-        """Add a message of the locked lead to its conversation on `channel`, or begin one; returns the conversation's id."""
+    async def hear(
+        self, session: WriteSession, lead: Lead, channel: Channel, text: str, client_id: str, *, answerable: bool = True
+    ) -> UUID:
+        """Add a message of the locked lead to its conversation on `channel`, or begin one; returns the conversation's id.
+
+        One that is not `answerable` has its answer already: an opt-out, say.
+        """
         ...
 
 

@@ -128,7 +128,11 @@ def _expected_grants(table: str) -> Iterator[tuple[str, str, str | None]]:
     if table not in TABLES:
         return
     rule = TABLES[table]
-    by_role = {**dict(zip(_LOGINS, (rule.app, rule.visitor, rule.platform), strict=True)), "lead_lookup": rule.lookup}
+    visitor = (*rule.visitor, *rule.visitor_later)
+    by_role = {
+        **dict(zip(_LOGINS, (rule.app, visitor, rule.platform), strict=True)),
+        "lead_lookup": (*rule.lookup, *rule.lookup_later),
+    }
     for role, privileges in by_role.items():
         for privilege in privileges:
             yield from ((role, *one) for one in _columns(privilege))
