@@ -7,8 +7,8 @@ from alembic import op
 
 from lead_orchestrator.tenancy.policies import policies_of, protect
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 # Conversations that exist are of numbers and addresses whose providers vouch for them.
 SESSIONS = """
@@ -118,4 +118,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("0014 cannot be undone: restore the database from a backup instead")
+    raise NotImplementedError("0015 cannot be undone: restore the database from a backup instead")
