@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from lead_orchestrator.bench.repository import add_appointments
+from lead_orchestrator.bench.repository import add_appointments, add_mirrored
 from lead_orchestrator.bench.stage import Stage
 from lead_orchestrator.booking.capacity import change_location, set_hours
 from lead_orchestrator.catalog.service import ServiceChange, upsert_service
@@ -43,6 +43,12 @@ class BusyShop:
     async def fill(self, taken: Sequence[tuple[int, datetime, datetime]]) -> None:
         """Appointments, each of a bay from its beginning to its end."""
         await add_appointments(self.superuser_url, self.tenant_id, self.location_id, taken)
+
+    async def mirror(
+        self, events: Sequence[tuple[datetime, datetime]], theirs: Sequence[tuple[int, datetime, datetime]]
+    ) -> None:
+        """Events of the Google calendar, which take the whole shop, and appointments made in ShopMonkey."""
+        await add_mirrored(self.superuser_url, self.tenant_id, self.location_id, events, theirs)
 
 
 async def open_shop(stage: Stage, *, bays: int) -> BusyShop:

@@ -18,7 +18,7 @@ from lead_orchestrator.db import database_url
 from lead_orchestrator.messaging.repository import claim_statement
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["BareInserts", "add_appointments", "add_waiting_leads", "explain_claim", "transactions"]
+__all__ = ["BareInserts", "add_appointments", "add_mirrored", "add_waiting_leads", "explain_claim", "transactions"]
 
 _LEADS = text("""
   INSERT INTO leads (tenant_id, location_id, first_name, phone, source, enrolled_at, consented, created_at, last_activity_at)
@@ -60,6 +60,31 @@ async def add_appointments(
     connection = await asyncpg.connect(admin_url)
     await connection.execute(_TAKEN, tenant_id, location_id, list(bays), list(begins), list(ends))
     await connection.execute("VACUUM ANALYZE appointments")
+    await connection.close()
+
+
+_EVENTS = """
+  INSERT INTO google_calendar_events (tenant_id, location_id, event_id, during)
+  SELECT $1, $2, 'event' || n, tstzrange(starts_at, ends_at)
+  FROM unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS taken (starts_at, ends_at, n)"""
+_THEIRS = """
+  INSERT INTO shopmonkey_appointments (tenant_id, location_id, external_id, bay, during)
+  SELECT $1, $2, 'appointment' || n, bay, tstzrange(starts_at, ends_at)
+  FROM unnest($3::smallint[], $4::timestamptz[], $5::timestamptz[]) WITH ORDINALITY AS taken (bay, starts_at, ends_at, n)"""
+
+
+async def add_mirrored(
+    admin_url: str,
+    tenant_id: UUID,
+    location_id: UUID,
+    events: Sequence[tuple[datetime, datetime]],
+    theirs: Sequence[tuple[int, datetime, datetime]],
+) -> None:
+    """Events of the location's Google calendar, and appointments that were made in ShopMonkey."""
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute(_EVENTS, tenant_id, location_id, *map(list, zip(*events, strict=True)))
+    await connection.execute(_THEIRS, tenant_id, location_id, *map(list, zip(*theirs, strict=True)))
+    await connection.execute("VACUUM ANALYZE google_calendar_events, shopmonkey_appointments")
     await connection.close()
 
 

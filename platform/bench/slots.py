@@ -15,6 +15,8 @@ from lead_orchestrator.tenancy.sessions import Scope
 __all__ = ["run"]
 
 BAYS, DAYS, APPOINTMENTS = 6, 30, 2_000
+MIRRORED = 200
+"""Of each calendar outside."""
 _ROUNDS, _QUICK_ROUNDS = 300, 50
 _WARM_UP = 10
 _HALF_HOUR = timedelta(minutes=30)
@@ -24,7 +26,9 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
     """Each round asks for all of it and, beside it, for the busy times alone: the floor of any way to do it."""
     async with open_stage(settings) as stage:
         shop = await open_shop(stage, bays=BAYS)
-        await shop.fill(_drawn(shop))
+        taken, theirs = _drawn(shop)
+        await shop.fill(taken)
+        await shop.mirror(_events(shop), theirs)
         offered, whole, busy = 0, [], []
         for number in range(_WARM_UP + (_QUICK_ROUNDS if quick else _ROUNDS)):
             seconds, offered = await _slots(shop)
@@ -38,6 +42,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
         "bays": BAYS,
         "days": DAYS,
         "appointments": APPOINTMENTS,
+        "mirroredEvents": 2 * MIRRORED,
         "slots": offered,
         **ours,
         "busyTimesAlone": floor_cost,
@@ -45,10 +50,23 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
     }
 
 
-def _drawn(shop: BusyShop) -> list[tuple[int, datetime, datetime]]:
+Taken = list[tuple[int, datetime, datetime]]
+
+
+def _drawn(shop: BusyShop) -> tuple[Taken, Taken]:
+    """Our appointments and ShopMonkey's, in bays of their own."""
     cells = [(bay, start) for bay in range(1, BAYS + 1) for start in shop.half_hours(DAYS)]
-    taken = random.Random(1).sample(cells, APPOINTMENTS)  # noqa: S311 - the same shop each time
-    return [(bay, start, start + _HALF_HOUR) for bay, start in taken]
+    drawn = random.Random(1).sample(cells, APPOINTMENTS + MIRRORED)  # noqa: S311 - the same shop each time
+    taken = [(bay, start, start + _HALF_HOUR) for bay, start in drawn]
+    return taken[:APPOINTMENTS], taken[APPOINTMENTS:]
+
+
+def _events(shop: BusyShop) -> list[tuple[datetime, datetime]]:
+    """Round the clock: those at night take nothing."""
+    begins = shop.half_hours(1)[0]
+    times = [begins + number * _HALF_HOUR for number in range(48 * DAYS)]
+    drawn = random.Random(2).sample(times, MIRRORED)  # noqa: S311 - the same shop each time
+    return [(start, start + _HALF_HOUR) for start in drawn]
 
 
 async def _slots(shop: BusyShop) -> tuple[float, int]:

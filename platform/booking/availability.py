@@ -56,7 +56,7 @@ async def known(session: ReadSession, location_id: UUID, service_ids: Sequence[U
         message = f"serviceIds has {len(service_ids)} services: send 1 to {MOST_SERVICES}"
         raise BadInputError(message, field=("serviceIds",))
     request = await _request(session, location_id)
-    offered = await catalog_repository.offered_at(session, [location_id], active_only=True)
+    offered = await catalog_repository.offered_at(session, [location_id], active_only=True, of=service_ids)
     sold = {service.id: service for service in offered[location_id]}
     for number, service_id in enumerate(service_ids):
         if service_id not in sold:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from lead_orchestrator.booking.availability import known, read_facts
 from lead_orchestrator.booking.slots import free_times
-from lead_orchestrator.booking.tokens import OFFER_LASTS, Offer, offer_token
+from lead_orchestrator.booking.tokens import OFFER_LASTS, offering
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.sessions import ReadSession
@@ -20,8 +20,7 @@ MOST_DAYS = 62
 LOCAL_FORM = "%a %Y-%m-%d %H:%M"
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A free time; `local_start` is in the location's zone, `token` books it."""
 
     starts_at: datetime
@@ -51,16 +50,11 @@ class Booking:
         if last < first:
             return []
         facts = await read_facts(session, request, first, last)
-        expires_at = request.real_now + OFFER_LASTS
-        tenant_id, zone = session.scope.tenant_id, request.zone
+        expires_at, zone = request.real_now + OFFER_LASTS, request.zone
+        token = offering(self._links, session.scope.tenant_id, location_id, service_ids, expires_at)
         return [
-            Slot(
-                free.starts_at,
-                free.ends_at,
-                free.starts_at.astimezone(zone).strftime(LOCAL_FORM),
-                offer_token(self._links, tenant_id, Offer(location_id, service_ids, free.starts_at), expires_at),
-            )
-            for free in free_times(facts, request.work, first, last)
+            Slot(start, end, start.astimezone(zone).strftime(LOCAL_FORM), token(start))
+            for start, end, _bay in free_times(facts, request.work, first, last)
         ]
 
 

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from lead_orchestrator.tenancy.hours import MINUTES_A_DAY, Stretch, closing_minute, minute
@@ -30,8 +31,7 @@ Span = tuple[datetime, datetime]
 """From the first instant, up to and without the second; in UTC."""
 
 
-@dataclass(frozen=True)
-class Busy:
+class Busy(NamedTuple):
     """`bay` None is the whole location."""
 
     starts_at: datetime
@@ -53,8 +53,7 @@ class Facts:
     busy: Sequence[Busy]
 
 
-@dataclass(frozen=True, slots=True)
-class FreeTime:
+class FreeTime(NamedTuple):
     """`bay` is the first one that is free all the time."""
 
     starts_at: datetime
@@ -67,9 +66,13 @@ def free_times(facts: Facts, work: timedelta, first: date, last: date) -> Iterat
     last = min(last, facts.latest.astimezone(facts.zone).date())
     windows = _Windows(facts, first, last, work)
     bays = _Bays(facts)
+    begins, ends = days_of(facts.zone, first, last)
+    earliest = max(begins, facts.earliest)
     for start in windows.starts():
-        if not facts.earliest <= start <= facts.latest or not first <= start.astimezone(facts.zone).date() <= last:
+        if start < earliest:
             continue
+        if start >= ends or start > facts.latest:
+            break
         end = windows.end(start)
         bay = bays.free(start, end) if end else None
         if end and bay:
@@ -117,10 +120,8 @@ class _Windows:
 
     def starts(self) -> Iterator[datetime]:
         for begin, end in self._windows:
-            start = begin
-            while start < end:
-                yield start
-                start = _next_on_grid(start, self._facts.zone)
+            yield begin
+            yield from _on_grid(begin, end, self._facts.zone)
 
     def end(self, start: datetime) -> datetime | None:
         """When the work is done that begins then."""
@@ -223,6 +224,19 @@ def _without(spans: Iterable[Span], shut: Iterable[Span]) -> Iterator[Span]:
             at = max(at, hole_end)
         if at < end:
             yield at, end
+
+
+def _on_grid(begin: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The instants in between at which the wall clock shows a step of the grid."""
+    at = _next_on_grid(begin, zone)
+    steady = _skew(begin, zone) == _skew(end, zone)  # a change of the clock by whole steps leaves the grid as it is
+    while at < end:
+        yield at
+        at = at + GRID if steady else _next_on_grid(at, zone)
+
+
+def _skew(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return (instant.astimezone(zone).utcoffset() or timedelta()) % GRID
 
 
 def _next_on_grid(instant: datetime, zone: ZoneInfo) -> datetime:

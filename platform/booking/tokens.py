@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy.links import LinkSigner
 
-__all__ = ["OFFER_LASTS", "Offer", "offer_token", "opened_offer"]
+__all__ = ["OFFER_LASTS", "Offer", "offering", "opened_offer"]
 
 OFFER_LASTS = timedelta(hours=1)
 
@@ -28,10 +28,14 @@ class Offer:
     starts_at: datetime
 
 
-def offer_token(links: LinkSigner, tenant_id: UUID, offer: Offer, expires_at: datetime) -> str:
-    """`expires_at` is real time: a token does not age with the product's clock."""
-    body = [tenant_id.bytes, offer.location_id.bytes, _packed(offer.starts_at), _packed(expires_at)]
-    return links.sign(_PURPOSE, b"".join([*body, *(service_id.bytes for service_id in offer.service_ids)]))
+def offering(
+    links: LinkSigner, tenant_id: UUID, location_id: UUID, service_ids: Sequence[UUID], expires_at: datetime
+) -> Callable[[datetime], str]:
+    """Makes the token of each time at which these services are offered there. `expires_at` is real time: a token does not age
+    with the product's clock."""
+    head = tenant_id.bytes + location_id.bytes
+    tail = b"".join([_packed(expires_at), *(service_id.bytes for service_id in service_ids)])
+    return lambda starts_at: links.sign(_PURPOSE, head + _packed(starts_at) + tail)
 
 
 def opened_offer(links: LinkSigner, tenant_id: UUID, token: str, now: datetime) -> Offer:

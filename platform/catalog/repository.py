@@ -30,9 +30,10 @@ __all__ = [
 
 
 async def offered_at(
-    session: ReadSession, location_ids: Sequence[UUID], *, active_only: bool
+    session: ReadSession, location_ids: Sequence[UUID], *, active_only: bool, of: Sequence[UUID] | None = None
 ) -> Mapping[UUID, list[Service]]:
-    """What each of these locations sells: its own rows, and the tenant's where it has none of that name."""
+    """What each of these locations sells, of the services `of` (None: of all): its own rows, and the tenant's where it has none
+    of that name."""
     statement = (
         select(Location.id, Service)
         .join(Service, and_(Service.tenant_id == Location.tenant_id, _offered(Location.id)))
@@ -41,6 +42,8 @@ async def offered_at(
     )
     if active_only:
         statement = statement.where(Service.active)
+    if of is not None:
+        statement = statement.where(Service.id.in_(of))
     found: dict[UUID, list[Service]] = {location_id: [] for location_id in location_ids}
     for location_id, row in await session.execute(statement):
         found[location_id].append(row)

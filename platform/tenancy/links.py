@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -119,7 +118,7 @@ def _derive(key: str) -> bytes:
 
 
 def _tag(key: bytes, purpose: str, body: bytes) -> bytes:
-    return hmac.digest(key, purpose.encode() + b"\0" + body, hashlib.sha256)[:_TAG]
+    return hmac.digest(key, purpose.encode() + b"\0" + body, "sha256")[:_TAG]
 
 
 def _encode(raw: bytes) -> str:

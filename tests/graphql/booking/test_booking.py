@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from lead_orchestrator.booking.appointments.service import Appointments, Customer, Wanted
-from lead_orchestrator.booking.tokens import Offer, offer_token
+from lead_orchestrator.booking.tokens import Offer, offering
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.tenancy.links import LinkSigner
@@ -173,12 +173,9 @@ async def test_what_cannot_be_booked_says_why_and_leaves_nothing(
 async def test_a_slots_token_is_of_use_for_its_franchise_and_an_hour(
     ours: Franchise, theirs: Franchise, shop: Shop
 ) -> None:
-    links, offer = (
-        LinkSigner(["tests"], "https://app.example.com"),
-        Offer(ours.tenant.location, [shop.service.id], shop.at(10)),
-    )
-    expired = offer_token(links, ours.tenant.id, offer, datetime.now(UTC) - timedelta(seconds=1))
-    foreign = offer_token(links, theirs.tenant.id, offer, datetime.now(UTC) + timedelta(minutes=1))
+    links, now, what = LinkSigner(["tests"], "https://app.example.com"), datetime.now(UTC), [shop.service.id]
+    expired = offering(links, ours.tenant.id, ours.tenant.location, what, now - timedelta(seconds=1))(shop.at(10))
+    foreign = offering(links, theirs.tenant.id, ours.tenant.location, what, now + timedelta(minutes=1))(shop.at(10))
 
     assert shop.codes(await shop.book(slotToken=expired)) == ["SLOT_TOKEN_EXPIRED"]
     assert shop.codes(await shop.book(slotToken=foreign)) == ["SLOT_TOKEN_INVALID"]
