@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from lead_orchestrator.errors import ConfigurationError
 
-__all__ = ["app_now", "clock_offset", "real_now", "set_clock_offset"]
+__all__ = ["app_now", "clock_offset", "note_app_now", "real_now", "set_clock_offset"]
 
 _KEPT = "app_now"
 
@@ -27,6 +27,11 @@ async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
             session.info[_KEPT] = transaction, now
     moment: datetime = now
     return moment
+
+
+def note_app_now(session: AsyncSession, now: datetime) -> None:
+    """A statement of this transaction has read `app_now()` already: nobody needs to ask again."""
+    session.info[_KEPT] = session.sync_session.get_transaction(), now
 
 
 async def real_now(session: AsyncSession | AsyncConnection) -> datetime:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from lead_orchestrator.bench.bookings import BusyShop, open_shop
 from lead_orchestrator.bench.repository import BareInserts
 from lead_orchestrator.bench.stage import milliseconds, open_stage
-from lead_orchestrator.booking.appointments.service import Customer, Wanted
+from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
 from lead_orchestrator.booking.tokens import Offer
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.settings import Settings

@@ -13,6 +13,7 @@ from lead_orchestrator.booking.models import Appointment, AppointmentService
 from lead_orchestrator.booking.slots import Facts, days_of, reach
 from lead_orchestrator.catalog import repository as catalog_repository
 from lead_orchestrator.catalog.models import Service
+from lead_orchestrator.clock import note_app_now
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy.hours import Open
@@ -98,6 +99,7 @@ async def _request(session: ReadSession, location_id: UUID) -> Request:
     if found is None:
         raise NotFoundError(f"there is no location {encode(Kind.LOCATION, location_id)}", field=("locationId",))
     location, hours, now, real_now = found
+    note_app_now(session, now)
     return Request(location, hours, timedelta(), now, real_now)
 
 

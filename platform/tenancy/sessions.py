@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -21,7 +22,7 @@ from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = ["Alarm", "Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
 
 
 class ScopeError(RuntimeError):
@@ -154,15 +155,29 @@ class _Buffer:
         return {"events": json.dumps(events), "audits": json.dumps(self.audits)}
 
 
+class Alarm(Enum):
+    """Whom a commit wakes."""
+
+    MESSAGES = "messages"
+    """Something is to be sent now."""
+    OUTBOX = "outbox"
+    """Another system has to be told something."""
+
+
 class WriteSession(ReadSession):
     """A transaction that writes one tenant's rows; its events get their positions in the order of commits."""
 
+    alarms: set[Alarm]
     _buffer: _Buffer
 
     async def begin_scope(self, scope: Scope) -> None:
-        self._buffer = _Buffer()
+        self._buffer, self.alarms = _Buffer(), set()
         self.moved: dict[UUID, Moved] = {}
         await super().begin_scope(scope)
+
+    def ring(self, alarm: Alarm) -> None:
+        """Wake whoever does the work that this transaction leaves, once it has committed; a tick finds what this misses."""
+        self.alarms.add(alarm)
 
     def record(
         self, kind: str, *, location_id: UUID, lead_id: UUID, detail: Mapping[str, object] | None = None
@@ -220,14 +235,16 @@ _S = TypeVar("_S", bound=ReadSession)
 class Tenancy:
     """Hands out sessions.
 
-    `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events, and `on_chats` with
-    each conversation that got an entry; they return at once and never raise.
+    `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events, `on_chats` with
+    each conversation that got an entry, `on_alarm(tenant_id, alarm)` for each alarm that was rung; they return at once and never
+    raise.
     """
 
     def __init__(self, engines: Engines) -> None:
         self.engines = engines
         self.on_events: Callable[[UUID, int], None] | None = None
         self.on_chats: Callable[[Moved], None] | None = None
+        self.on_alarm: Callable[[UUID, Alarm], None] | None = None
 
     @asynccontextmanager
     async def read(self, scope: Scope) -> AsyncIterator[ReadSession]:
@@ -253,6 +270,9 @@ class Tenancy:
         if self.on_chats is not None:
             for moved in session.moved.values():
                 self.on_chats(moved)
+        if self.on_alarm is not None:
+            for alarm in session.alarms:
+                self.on_alarm(scope.tenant_id, alarm)
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[PlatformSession]:

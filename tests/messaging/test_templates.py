@@ -16,7 +16,7 @@ from lead_orchestrator.leads.service import locked
 from lead_orchestrator.messaging.planned import Planned, cancel_planned, plan
 from lead_orchestrator.messaging.templates.defaults import VARIANTS, allowed_variables, built_in
 from lead_orchestrator.messaging.templates.models import TemplateVariant
-from lead_orchestrator.messaging.templates.service import TemplateChange, TemplateError, in_force, set_template
+from lead_orchestrator.messaging.templates.service import TemplateChange, TemplateError, set_template, wordings
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
@@ -50,7 +50,8 @@ async def put(tenancy: Tenancy, tenant: MadeTenant, change: TemplateChange) -> N
 
 async def says(tenancy: Tenancy, tenant: MadeTenant, location_id: UUID) -> tuple[str, int]:
     async with tenancy.read(tenant.scope) as session:
-        found = await in_force(session, location_id, MessageKind.REMINDER, TemplateVariant.STANDARD, Channel.SMS)
+        in_force = await wordings(session, location_id, [MessageKind.REMINDER])
+        found = in_force.of(MessageKind.REMINDER, TemplateVariant.STANDARD, Channel.SMS)
     return found.body, found.version
 
 

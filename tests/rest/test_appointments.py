@@ -16,7 +16,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from lead_orchestrator.booking.appointments.service import Customer, Wanted
+from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
 from lead_orchestrator.booking.capacity import set_hours
 from lead_orchestrator.booking.models import Appointment
 from lead_orchestrator.booking.tokens import Offer

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from lead_orchestrator.booking.models import Appointment, AppointmentService
+from lead_orchestrator.booking.models import Appointment
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.leads.models import Lead, MessageKind
-from lead_orchestrator.messaging.planned import Planned, cancel_planned, plan
+from lead_orchestrator.messaging.planned import Planned, cancel_planned, plan_all
 from lead_orchestrator.messaging.templates.models import TemplateVariant
+from lead_orchestrator.messaging.templates.service import Wordings, wordings
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.sessions import Alarm, ReadSession, WriteSession
 from lead_orchestrator.touches.templates import clean
 
 __all__ = ["REMINDERS", "Notices"]
@@ -29,45 +30,44 @@ class Notices:
     def __init__(self, links: LinkSigner) -> None:
         self._links = links
 
+    async def words(self, session: ReadSession, location_id: UUID) -> Wordings:
+        """What messages about appointments say there."""
+        return await wordings(session, location_id, [MessageKind.CONFIRMATION, MessageKind.REMINDER])
+
     async def tell(
         self,
         session: WriteSession,
         lead: Lead,
         location: Location,
         appointment: Appointment,
-        services: Sequence[AppointmentService],
+        services: Sequence[str],
+        words: Wordings,
         variant: TemplateVariant,
     ) -> None:
-        """Say that it was booked, moved or cancelled; what waited about it before is replaced."""
-        await self.withdraw(session, lead, appointment.id, "The appointment has changed")
+        """Say that it was booked, moved or cancelled, and remind of it; see `withdraw` for what was to be said before."""
         values = self._values(location, appointment, services)
-        name = reference(appointment.id)
-        confirmation = Planned(
-            MessageKind.CONFIRMATION, variant=variant, values=values, reference=f"{name}:confirmation"
-        )
-        await plan(session, lead, confirmation, self._links)
-        if variant is TemplateVariant.CANCELLED:
-            return
-        now = await app_now(session)
-        for which, before in REMINDERS.items():
-            due_at = appointment.starts_at - before
-            if due_at > now:
-                reminder = Planned(MessageKind.REMINDER, due_at, values=values, reference=f"{name}:reminder:{which}")
-                await plan(session, lead, reminder, self._links)
+        name, now = reference(appointment.id), await app_now(session)
+        messages = [Planned(MessageKind.CONFIRMATION, variant=variant, values=values, reference=f"{name}:confirmation")]
+        if variant is not TemplateVariant.CANCELLED:
+            messages += [
+                Planned(MessageKind.REMINDER, due_at, values=values, reference=f"{name}:reminder:{which}")
+                for which, before in REMINDERS.items()
+                if (due_at := appointment.starts_at - before) > now
+            ]
+        await plan_all(session, lead, location, messages, words, self._links)
+        session.ring(Alarm.MESSAGES)
 
     async def withdraw(self, session: WriteSession, lead: Lead, appointment_id: UUID, why: str) -> None:
         """Whatever still waits about it is never sent."""
         await cancel_planned(session, lead, reference(appointment_id), why)
 
-    def _values(
-        self, location: Location, appointment: Appointment, services: Sequence[AppointmentService]
-    ) -> dict[str, str]:
+    def _values(self, location: Location, appointment: Appointment, services: Sequence[str]) -> dict[str, str]:
         local = appointment.starts_at.astimezone(ZoneInfo(location.timezone))
         total = appointment.total_cents
         return {
             "appointment_day": f"{local:%A, %B} {local.day}",
             "appointment_time": _clock(local),
-            "services": clean(", ".join(service.name for service in services)),
+            "services": clean(", ".join(services)),
             "total": "" if total is None else f"{total / 100:,.2f} {appointment.currency}",
             "manage_link": self._manage_link(appointment),
         }

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
+from lead_orchestrator.catalog.models import Service
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
-    "add",
     "booked_services",
     "by_nonce",
     "cancel_expired_holds",
     "get_for_update",
+    "insert_appointment",
     "location_of",
     "lock_location",
 ]
@@ -86,6 +87,21 @@ async def booked_services(session: ReadSession, appointment_id: UUID) -> Sequenc
     return list(await session.scalars(statement))
 
 
-def add(session: WriteSession, row: Appointment | AppointmentService) -> None:
-    """Insert `row` with the session's next flush."""
+async def insert_appointment(session: WriteSession, row: Appointment, services: Sequence[Service]) -> None:
+    """With what is booked, in this order, at today's names, prices and durations."""
     session.add(row)
+    await session.flush()
+    booked = [
+        {
+            "tenant_id": row.tenant_id,
+            "location_id": row.location_id,
+            "appointment_id": row.id,
+            "service_id": service.id,
+            "position": position,
+            "name": service.name,
+            "price_cents": service.price_cents,
+            "duration_minutes": service.duration_minutes,
+        }
+        for position, service in enumerate(services)
+    ]
+    await session.execute(insert(AppointmentService), booked)

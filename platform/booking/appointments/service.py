@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from lead_orchestrator.booking.appointments import repository
+from lead_orchestrator.booking.appointments.consequences import Consequences, new_nonce, record
 from lead_orchestrator.booking.appointments.notices import Notices
+from lead_orchestrator.booking.appointments.people import People, own_lead
 from lead_orchestrator.booking.appointments.taking import Place, in_turn, taken_place
+from lead_orchestrator.booking.appointments.wanted import Wanted, offered
 from lead_orchestrator.booking.availability import Request, booked, known, read_facts
-from lead_orchestrator.booking.models import Appointment, AppointmentService, AppointmentStatus
-from lead_orchestrator.booking.outbox.models import OutboxKind, destinations
-from lead_orchestrator.booking.outbox.repository import owe
+from lead_orchestrator.booking.models import Appointment, AppointmentStatus
+from lead_orchestrator.booking.outbox.models import destinations
 from lead_orchestrator.booking.slots import free_times
 from lead_orchestrator.booking.tokens import Offer, opened_offer
 from lead_orchestrator.clock import app_now, real_now
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
-from lead_orchestrator.leads.consents import ConsentGiven
-from lead_orchestrator.leads.models import Lead, LeadSource, LeadStatus
-from lead_orchestrator.leads.service import Enquiry, Leads, end_touches, locked
+from lead_orchestrator.leads.models import Lead, LeadStatus
+from lead_orchestrator.leads.service import Leads, locked
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.idempotency import once
@@ -30,52 +29,14 @@ from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["HOLD_LASTS", "Appointments", "Customer", "Wanted"]
+__all__ = ["HOLD_LASTS", "Appointments"]
 
 HOLD_LASTS = timedelta(minutes=10)
 """On the product's clock."""
 
 LONGEST_NOTES = 2000
 LONGEST_REASON = 500
-_NONCE = 16
 _S = AppointmentStatus
-
-
-@dataclass(frozen=True)
-class Customer:
-    """Somebody who books; addresses are already normalised."""
-
-    first_name: str
-    phone: str
-    last_name: str | None = None
-    email: str | None = None
-    consents: Sequence[ConsentGiven] = field(default_factory=tuple)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be booked: exactly one of a hold, the token of a slot, or an offer put together by the caller; and for whom: a
-    lead, a customer, or the lead of the hold. `source` is where a new lead comes from."""
-
-    hold_id: UUID | None = None
-    token: str | None = None
-    offer: Offer | None = None
-    lead_id: UUID | None = None
-    customer: Customer | None = None
-    notes: str | None = None
-    source: LeadSource = LeadSource.API
-
-    def request(self) -> dict[str, object]:
-        """What an idempotency key stands for."""
-        who, offer = self.customer, self.offer
-        return {
-            "hold": str(self.hold_id or ""),
-            "token": self.token,
-            "offer": _offered(offer) if offer else None,
-            "lead": str(self.lead_id or ""),
-            "customer": [who.first_name, who.last_name, who.phone, who.email] if who else None,
-            "notes": self.notes,
-        }
 
 
 class Appointments:
@@ -85,7 +46,9 @@ class Appointments:
     def __init__(self, leads: Leads, links: LinkSigner) -> None:
         self._leads = leads
         self._links = links
+        self._people = People(leads)
         self._notices = Notices(links)
+        self._consequences = Consequences(leads, self._notices)
 
     async def hold(self, session: WriteSession, offer: Offer, lead_id: UUID | None, key: str) -> Appointment:
         """Keep a time for `HOLD_LASTS`, for whoever books it by the hold.
@@ -95,20 +58,25 @@ class Appointments:
             NotFoundError: the caller sees no such location or lead.
         """
 
-        async def held() -> UUID:
-            request = await known(session, offer.location_id, offer.service_ids)
-            place = await taken_place(session, request, offer.starts_at)
-            lead = await self._own_lead(session, lead_id, offer.location_id) if lead_id else None
-            row = await _inserted(session, request, place, _S.HELD)
-            row.lead_id, row.hold_expires_at = lead.id if lead else None, request.now + HOLD_LASTS
-            await self._became(session, row, "held", lead)
-            return row.id
+        made: list[Appointment] = []
 
         async def work() -> UUID:
-            return await in_turn(session, offer.location_id, held)
+            request = await known(session, offer.location_id, offer.service_ids)
 
-        made = await once(session, "holdSlot", key, {**_offered(offer), "lead": str(lead_id or "")}, work)
-        return await _seen(session, made.result_id)
+            async def held() -> Appointment:
+                place = await taken_place(session, request, offer.starts_at)
+                lead = await own_lead(session, lead_id, offer.location_id) if lead_id else None
+                row = _new(session, request, place, lead)
+                row.status, row.hold_expires_at = _S.HELD, request.now + HOLD_LASTS
+                await repository.insert_appointment(session, row, request.services)
+                await record(session, row, "held", lead)
+                return row
+
+            made.append(await in_turn(session, offer.location_id, held))
+            return made[0].id
+
+        once_made = await once(session, "holdSlot", key, {**offered(offer), "lead": str(lead_id or "")}, work)
+        return made[0] if made else await _seen(session, once_made.result_id)
 
     async def book(self, session: WriteSession, wanted: Wanted, key: str) -> Appointment:
         """Book it, once for each `key`.
@@ -119,25 +87,64 @@ class Appointments:
         """
         notes = _text("notes", wanted.notes, LONGEST_NOTES)
 
+        made: list[Appointment] = []
+
         async def work() -> UUID:
-            offer = wanted.offer
-            if wanted.token is not None:
-                offer = opened_offer(self._links, session.scope.tenant_id, wanted.token, await real_now(session))
-            if offer is None:
-                return await self._book_hold(session, wanted, notes)
-            taking = offer
+            made.append(await self._book(session, wanted, notes))
+            return made[0].id
 
-            async def booked_offer() -> UUID:
-                request = await known(session, taking.location_id, taking.service_ids)
-                place = await taken_place(session, request, taking.starts_at)
-                lead = await self._lead(session, wanted, None, request.location)
-                row = await _inserted(session, request, place, _S.CONFIRMED)
-                return await self._booked(session, row, lead, request.location, notes)
+        once_made = await once(session, "bookAppointment", key, wanted.request(), work)
+        return made[0] if made else await _seen(session, once_made.result_id)
 
-            return await in_turn(session, taking.location_id, booked_offer)
+    async def _book(self, session: WriteSession, wanted: Wanted, notes: str | None) -> Appointment:
+        offer = wanted.offer
+        if wanted.token is not None:
+            offer = opened_offer(self._links, session.scope.tenant_id, wanted.token, await real_now(session))
+        if offer is None:
+            return await self._book_hold(session, wanted, notes)
+        return await self._book_offer(session, wanted, offer, notes)
 
-        made = await once(session, "bookAppointment", key, wanted.request(), work)
-        return await _seen(session, made.result_id)
+    async def _book_offer(self, session: WriteSession, wanted: Wanted, offer: Offer, notes: str | None) -> Appointment:
+        """What nobody else can take away is read before the location's turn: the lock is held for as little as there is to do."""
+        request = await known(session, offer.location_id, offer.service_ids)
+        words = await self._notices.words(session, offer.location_id)
+
+        async def booked_offer() -> Appointment:
+            place = await taken_place(session, request, offer.starts_at)
+            lead = await self._people.lead(session, wanted, offer.location_id, None)
+            row = _new(session, request, place, lead)
+            row.status, row.notes, row.manage_nonce = _S.CONFIRMED, notes, new_nonce()
+            row.sync_status = "PENDING" if destinations(request.location) else "NOT_NEEDED"
+            await repository.insert_appointment(session, row, request.services)
+            names = [service.name for service in request.services]
+            await self._consequences.of_booking(session, row, lead, request.location, names, words)
+            return row
+
+        return await in_turn(session, offer.location_id, booked_offer)
+
+    async def _book_hold(self, session: WriteSession, wanted: Wanted, notes: str | None) -> Appointment:
+        hold_id = wanted.hold_id
+        location_id = await repository.location_of(session, hold_id) if hold_id else None
+        if hold_id is None or location_id is None:
+            named = encode(Kind.APPOINTMENT, hold_id) if hold_id else "given"
+            raise NotFoundError(f"there is no hold {named}", field=("holdId",))
+        location, words = await _location(session, location_id), await self._notices.words(session, location_id)
+        names = [service.name for service in await repository.booked_services(session, hold_id)]
+
+        async def booked_hold() -> Appointment:
+            row = await repository.get_for_update(session, hold_id)
+            if row is None or row.status != _S.HELD:
+                message = "this hold has expired or was used: ask for the free times again"
+                raise BadInputError(message, code="HOLD_EXPIRED", field=("holdId",))
+            lead = await self._people.lead(session, wanted, location_id, row.lead_id)
+            row.status, row.hold_expires_at = _S.CONFIRMED, None
+            row.lead_id, row.notes, row.manage_nonce = lead.id, notes, new_nonce()
+            row.sync_status = "PENDING" if destinations(location) else "NOT_NEEDED"
+            await session.flush()
+            await self._consequences.of_booking(session, row, lead, location, names, words)
+            return row
+
+        return await in_turn(session, location_id, booked_hold)
 
     async def reschedule(
         self, session: WriteSession, appointment_id: UUID, starts_at: datetime, key: str
@@ -169,8 +176,9 @@ class Appointments:
             place = await taken_place(session, request, starts_at, row.id)
             row.bay, row.during = place.bay, place.during
             await session.flush()
-            await self._tell(session, lead, location, row, TemplateVariant.RESCHEDULED)
-            await self._became(session, row, "rescheduled", lead)
+            names = [service.name for service in services]
+            await self._consequences.of_change(session, row, lead, location, names, TemplateVariant.RESCHEDULED)
+            await record(session, row, "rescheduled", lead)
 
         await self._changed(session, appointment_id, moved)
         return await _seen(session, appointment_id)
@@ -203,8 +211,9 @@ class Appointments:
             row.status, row.cancel_reason = _S.CANCELLED, why
             await session.flush()
             if was_booked:
-                await self._tell(session, lead, location, row, TemplateVariant.CANCELLED)
-            await self._became(session, row, "cancelled", lead)
+                names = [service.name for service in await repository.booked_services(session, row.id)]
+                await self._consequences.of_change(session, row, lead, location, names, TemplateVariant.CANCELLED)
+            await record(session, row, "cancelled", lead)
 
         await self._changed(session, appointment_id, cancelled)
         return await _seen(session, appointment_id)
@@ -230,40 +239,10 @@ class Appointments:
                 await self._notices.withdraw(session, lead, row.id, f"The appointment is {status.value}")
                 if status is _S.COMPLETED:
                     await self._leads.move(session, lead, LeadStatus.WON, "The appointment took place")
-            await self._became(session, row, status.value.lower(), lead)
+            await record(session, row, status.value.lower(), lead)
 
         await self._changed(session, appointment_id, settled)
         return await _seen(session, appointment_id)
-
-    async def _book_hold(self, session: WriteSession, wanted: Wanted, notes: str | None) -> UUID:
-        hold_id = wanted.hold_id
-        location_id = await repository.location_of(session, hold_id) if hold_id else None
-        if hold_id is None or location_id is None:
-            named = encode(Kind.APPOINTMENT, hold_id) if hold_id else "given"
-            raise NotFoundError(f"there is no hold {named}", field=("holdId",))
-
-        async def booked_hold() -> UUID:
-            row = await repository.get_for_update(session, hold_id)
-            if row is None or row.status != _S.HELD:
-                message = "this hold has expired or was used: ask for the free times again"
-                raise BadInputError(message, code="HOLD_EXPIRED", field=("holdId",))
-            location = await _location(session, location_id)
-            lead = await self._lead(session, wanted, row.lead_id, location)
-            row.status, row.hold_expires_at = _S.CONFIRMED, None
-            return await self._booked(session, row, lead, location, notes)
-
-        return await in_turn(session, location_id, booked_hold)
-
-    async def _booked(
-        self, session: WriteSession, row: Appointment, lead: Lead, location: Location, notes: str | None
-    ) -> UUID:
-        row.lead_id, row.notes, row.manage_nonce = lead.id, notes, secrets.token_bytes(_NONCE)
-        await session.flush()
-        await self._leads.move(session, lead, LeadStatus.BOOKED, "An appointment was booked")
-        await end_touches(session, lead, "An appointment was booked")
-        await self._tell(session, lead, location, row, TemplateVariant.STANDARD)
-        await self._became(session, row, "booked", lead)
-        return row.id
 
     async def _changed(
         self,
@@ -284,86 +263,20 @@ class Appointments:
 
         await in_turn(session, location_id, work)
 
-    async def _lead(self, session: WriteSession, wanted: Wanted, held_for: UUID | None, location: Location) -> Lead:
-        if wanted.lead_id is not None:
-            return await self._own_lead(session, wanted.lead_id, location.id)
-        who = wanted.customer
-        if who is not None:
-            enquiry = Enquiry(
-                location_id=location.id,
-                source=wanted.source,
-                first_name=who.first_name,
-                last_name=who.last_name,
-                email=who.email,
-                phone=who.phone,
-                consents=who.consents,
-            )
-            return (await self._leads.receive(session, enquiry)).lead
-        if held_for is not None:
-            return await locked(session, held_for)
-        message = "nobody is named who comes: send a leadId or a customer"
-        raise BadInputError(message, code="CUSTOMER_NEEDED", field=("customer",))
 
-    async def _own_lead(self, session: WriteSession, lead_id: UUID, location_id: UUID) -> Lead:
-        lead = await locked(session, lead_id)
-        if lead.location_id != location_id:
-            message = "this lead is another location's: book it there, or send the customer instead"
-            raise BadInputError(message, code="LEAD_ELSEWHERE", field=("leadId",))
-        return lead
-
-    async def _tell(
-        self, session: WriteSession, lead: Lead | None, location: Location, row: Appointment, variant: TemplateVariant
-    ) -> None:
-        if lead is not None:
-            services = await repository.booked_services(session, row.id)
-            await self._notices.tell(session, lead, location, row, services, variant)
-        await self._owe(session, row, location)
-
-    async def _owe(self, session: WriteSession, row: Appointment, location: Location) -> None:
-        """The one place where other systems are put in debt; see `outbox`."""
-        kinds = destinations(location)
-        await owe(session, row, kinds)
-        if OutboxKind.SHOPMONKEY_APPOINTMENT in kinds:
-            row.sync_status = "PENDING"
-
-    async def _became(self, session: WriteSession, row: Appointment, what: str, lead: Lead | None) -> None:
-        target = encode(Kind.APPOINTMENT, row.id)
-        await session.flush()
-        if lead is not None:
-            detail = {"appointmentId": target, "startsAt": row.starts_at.isoformat(), "status": row.status}
-            session.record(f"appointment.{what}", location_id=row.location_id, lead_id=lead.id, detail=detail)
-        session.audit(f"appointment.{what}", target=target, detail={"startsAt": row.starts_at.isoformat()})
-
-
-async def _inserted(session: WriteSession, request: Request, place: Place, status: AppointmentStatus) -> Appointment:
+def _new(session: WriteSession, request: Request, place: Place, lead: Lead | None) -> Appointment:
+    """Whose status is the caller's to say."""
     prices = [service.price_cents for service in request.services]
-    row = Appointment(
+    return Appointment(
         tenant_id=session.scope.tenant_id,
         location_id=request.location.id,
+        lead_id=lead.id if lead else None,
         bay=place.bay,
         during=place.during,
-        status=status,
-        hold_expires_at=request.now + HOLD_LASTS if status is _S.HELD else None,
         total_cents=None if None in prices else sum(price or 0 for price in prices),
         currency=request.services[0].currency,
         created_at=request.now,
     )
-    repository.add(session, row)
-    await session.flush()
-    for position, service in enumerate(request.services):
-        booked_service = AppointmentService(
-            tenant_id=row.tenant_id,
-            location_id=row.location_id,
-            appointment_id=row.id,
-            service_id=service.id,
-            position=position,
-            name=service.name,
-            price_cents=service.price_cents,
-            duration_minutes=service.duration_minutes,
-        )
-        repository.add(session, booked_service)
-    await session.flush()
-    return row
 
 
 async def _seen(session: WriteSession, appointment_id: UUID) -> Appointment:
@@ -398,11 +311,3 @@ def _text(name: str, value: str | None, longest: int) -> str | None:
     if len(text) > longest:
         raise BadInputError(f"{name} has {len(text)} characters: send {longest} at most", field=(name,))
     return text or None
-
-
-def _offered(offer: Offer) -> dict[str, object]:
-    return {
-        "location": str(offer.location_id),
-        "services": [str(service_id) for service_id in offer.service_ids],
-        "startsAt": offer.starts_at.isoformat(),
-    }

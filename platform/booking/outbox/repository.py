@@ -15,7 +15,7 @@ from lead_orchestrator.booking.models import Appointment, AppointmentService
 from lead_orchestrator.booking.outbox.models import OutboxEntry, OutboxKind, OutboxStatus
 from lead_orchestrator.leads.models import Lead, LeadOrder
 from lead_orchestrator.tenancy.models import CrmConfig, Location
-from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.sessions import Alarm, ReadSession, WriteSession
 
 __all__ = ["Claimed", "Facts", "claim", "done", "facts", "owe", "put_off", "settle"]
 
@@ -55,23 +55,25 @@ class Facts:
 
 async def owe(session: WriteSession, appointment: Appointment, kinds: Collection[OutboxKind]) -> None:
     """The appointment was made or changed: these systems have to follow, whatever became of earlier attempts."""
-    for kind in kinds:
-        statement = insert(OutboxEntry).values(
-            tenant_id=appointment.tenant_id,
-            location_id=appointment.location_id,
-            appointment_id=appointment.id,
-            kind=kind,
-        )
-        again = {
-            "version": OutboxEntry.version + 1,
-            "status": OutboxStatus.PENDING,
-            "attempts": 0,
-            "next_attempt_at": func.now(),
-            "last_error": None,
-        }
-        await session.execute(
-            statement.on_conflict_do_update(index_elements=["tenant_id", "appointment_id", "kind"], set_=again)
-        )
+    if not kinds:
+        return
+    of_appointment = {
+        "tenant_id": appointment.tenant_id,
+        "location_id": appointment.location_id,
+        "appointment_id": appointment.id,
+    }
+    statement = insert(OutboxEntry).values([{**of_appointment, "kind": kind} for kind in kinds])
+    again = {
+        "version": OutboxEntry.version + 1,
+        "status": OutboxStatus.PENDING,
+        "attempts": 0,
+        "next_attempt_at": func.now(),
+        "last_error": None,
+    }
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=["tenant_id", "appointment_id", "kind"], set_=again)
+    )
+    session.ring(Alarm.OUTBOX)
 
 
 async def settle(session: WriteSession, entry_id: UUID, version: int) -> bool:

@@ -9,7 +9,8 @@ from uuid import UUID
 import strawberry
 
 from lead_orchestrator.booking import models
-from lead_orchestrator.booking.appointments.service import Appointments, Customer, Wanted
+from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.booking.tokens import Offer
 from lead_orchestrator.errors import AppError, BadInputError, UnavailableError

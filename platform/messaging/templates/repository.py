@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from lead_orchestrator.leads.models import Channel, MessageKind
 from lead_orchestrator.messaging.templates.models import MessageTemplate, TemplateVariant
@@ -25,22 +27,22 @@ async def lock_templates(session: WriteSession) -> None:
 
 
 async def newest(
-    session: ReadSession, location_id: UUID | None, kind: MessageKind, variant: TemplateVariant, channel: Channel
-) -> MessageTemplate | None:
-    """The template in force at a location: its own, else the tenant's."""
+    session: ReadSession, location_id: UUID | None, kinds: Sequence[MessageKind]
+) -> Sequence[MessageTemplate]:
+    """The templates of these kinds that are in force at a location, one for each variant and channel: its own, else the
+    tenant's."""
+    row = MessageTemplate
     statement = (
-        select(MessageTemplate)
+        select(row)
         .where(
-            MessageTemplate.tenant_id == session.scope.tenant_id,
-            MessageTemplate.kind == kind,
-            MessageTemplate.variant == variant,
-            MessageTemplate.channel == channel,
-            or_(MessageTemplate.location_id.is_(None), MessageTemplate.location_id == location_id),
+            row.tenant_id == session.scope.tenant_id,
+            row.kind.in_(kinds),
+            or_(row.location_id.is_(None), row.location_id == location_id),
         )
-        .order_by(MessageTemplate.location_id.asc().nulls_last(), MessageTemplate.version.desc())
-        .limit(1)
+        .ext(distinct_on(row.kind, row.variant, row.channel))
+        .order_by(row.kind, row.variant, row.channel, row.location_id.asc().nulls_last(), row.version.desc())
     )
-    return await session.scalar(statement)
+    return list(await session.scalars(statement))
 
 
 async def newest_version(

@@ -21,7 +21,7 @@ from lead_orchestrator.touches.service import values
 from lead_orchestrator.touches.templates import clean
 from lead_orchestrator.touches.wording import wording_problems
 
-__all__ = ["TemplateChange", "TemplateError", "in_force", "message_values", "set_template"]
+__all__ = ["TemplateChange", "TemplateError", "Wordings", "message_values", "set_template", "wordings"]
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,26 @@ class TemplateError(BadInputError):
         self.problems = problems
 
 
-async def in_force(
-    session: ReadSession,
-    location_id: UUID | None,
-    kind: MessageKind,
-    variant: TemplateVariant,
-    channel: Channel,
-    language: Language = "en",
-) -> Wording:
-    """What a message of this kind says at a location: its own template, else the tenant's, else the built-in one.
+@dataclass(frozen=True)
+class Wordings:
+    """What the messages of some kinds say at a location: its own template, else the tenant's, else the built-in one.
 
     A franchise's own template has no language: it is there for everybody. `language` chooses among the built-in ones.
     """
-    row = await repository.newest(session, location_id, kind, variant, channel)
-    return Wording(row.subject, row.body, row.version, row.id) if row else built_in(kind, variant, channel, language)
+
+    own: Mapping[tuple[str, str, str], MessageTemplate]
+
+    def of(self, kind: MessageKind, variant: TemplateVariant, channel: Channel, language: Language = "en") -> Wording:
+        row = self.own.get((kind, variant, channel))
+        return (
+            Wording(row.subject, row.body, row.version, row.id) if row else built_in(kind, variant, channel, language)
+        )
+
+
+async def wordings(session: ReadSession, location_id: UUID | None, kinds: Sequence[MessageKind]) -> Wordings:
+    """In one statement."""
+    rows = await repository.newest(session, location_id, kinds)
+    return Wordings({(row.kind, row.variant, row.channel): row for row in rows})
 
 
 async def set_template(session: WriteSession, change: TemplateChange) -> MessageTemplate:

@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from lead_orchestrator.booking.appointments.service import Appointments, Customer, Wanted
+from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
 from lead_orchestrator.booking.tokens import Offer, offering
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.service import Leads
