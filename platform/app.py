@@ -31,6 +31,7 @@ from lead_orchestrator.graphql.events.messages import LARGEST_MESSAGE
 from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
+from lead_orchestrator.jobs.alarms import Alarms
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.admission import admitted
@@ -82,6 +83,9 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         bell = Bell(queue.redis)
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
+        alarms = Alarms(queue)
+        stack.push_async_callback(alarms.close)
+        services.tenancy.on_alarm = alarms.ring
         access = Access(verifier, revocations)
         limits = PublicLimits(queue.redis, public_rates(settings))
         graphql = graphql_services(services, queue, access, limits)

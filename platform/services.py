@@ -191,12 +191,13 @@ def _calendars(
     connections = GoogleConnections(tenancy, secrets, links, oauth, settings.public_url)
     google = GoogleSync(connections, client, settings.calendar_poll_seconds, push=_pushes(settings))
     appointments = ShopMonkeyAppointments(shopmonkey)
+    policy = OutboxPolicy(lease=2 * settings.send_lease_seconds)  # its calls end within half of it
     return Calendars(
         connections=connections,
         google=google,
         crm=CrmCalendar(tenancy, shopmonkey, appointments, secrets, leads, settings.calendar_poll_seconds),
         freshness=Freshness(google, settings.calendar_fresh_seconds),
-        outbox=OutboxDispatcher(tenancy, appointments, client, connections, secrets, OutboxPolicy()),
+        outbox=OutboxDispatcher(tenancy, appointments, client, connections, secrets, policy),
     )
 
 

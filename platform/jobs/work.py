@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from lead_orchestrator import metrics
+from lead_orchestrator.booking.outbox.dispatch import AT_ONCE
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.jobs import repository
 from lead_orchestrator.jobs.models import JobExecution
@@ -124,7 +125,10 @@ async def dispatch_outbox(context: Context, tenant_id: str) -> None:
     services, tenant = context["services"], UUID(tenant_id)
 
     async def work() -> int | None:
-        return await services.calendars.outbox.dispatch(tenant) or None
+        told = await services.calendars.outbox.dispatch(tenant)
+        if told == AT_ONCE:
+            await context["queue"].owed(tenant)
+        return told or None
 
     await _run(context, "dispatch_outbox", tenant, work)
 

@@ -11,6 +11,7 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from lead_orchestrator.graphql.events.wake import Bell
+from lead_orchestrator.jobs.alarms import Alarms
 from lead_orchestrator.jobs.budget import TokenBucket
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
@@ -59,6 +60,9 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         bell = Bell(context["redis"])
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
+        alarms = Alarms(queue)
+        stack.push_async_callback(alarms.close)
+        services.tenancy.on_alarm = alarms.ring
         services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()

@@ -31,7 +31,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
-__all__ = ["OutboxDispatcher", "OutboxPolicy"]
+__all__ = ["AT_ONCE", "OutboxDispatcher", "OutboxPolicy"]
 
 AT_ONCE = 20
 _log = get_logger(__name__)

@@ -207,5 +207,4 @@ async def _answer(info: Request, work: Work) -> AppointmentPayload:
             row = await work(appointments, session)
     except AppError as error:
         return AppointmentPayload(appointment=None, errors=[UserError.of(error)])
-    info.context.something_is_due()
     return AppointmentPayload(appointment=Appointment.of(row), errors=[])
