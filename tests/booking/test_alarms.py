@@ -74,7 +74,7 @@ async def test_the_rung_job_makes_the_appointment_in_shopmonkey(desk: Desk, ring
     made = await desk.book(desk.at(5), first_name="Grace")
     [job] = [job for job in await ringing.rung() if job[0] == "dispatch_outbox"]
 
-    context: Context = {"services": desk.stack.services, "queue": ringing.queue}
+    context: Context = {"services": desk.stack.services, "queue": ringing.queue, "job_id": "a job"}
     await dispatch_outbox(context, job[1])
 
     [row] = await desk.stack.rows("SELECT sync_status FROM appointments WHERE id = :id", id=made.id)
