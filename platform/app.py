@@ -22,6 +22,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lead_orchestrator import metrics
+from lead_orchestrator.administration.service import Administration
+from lead_orchestrator.administration.support import Support
 from lead_orchestrator.booking.calendar.connections import CALLBACK
 from lead_orchestrator.booking.calendar.sync import PUSH_PATH
 from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedError
@@ -147,9 +149,10 @@ def graphql_services(
         wake=queue.due,
         wake_event=queue.event,
         reader=services.reader,
-        budgets=Budgets(queue.redis, budget_sizes(services.settings)),
         places=services.places,
         limits=limits,
+        administration=Administration(services.tenants, Support(services.tenancy, token_issuer(services.settings))),
+        budgets=Budgets(queue.redis, budget_sizes(services.settings), services.tenants.requests_per_minute),
     )
 
 

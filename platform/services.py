@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from lead_orchestrator.administration.tenants import Tenants
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.calendar.crm import CrmCalendar
@@ -94,6 +95,7 @@ class Services:
     chats: Chats
     hand_off: HandOff
     onboarding: Onboarding
+    tenants: Tenants
     catalog: CatalogSync
     calendars: Calendars
     reader: Reader
@@ -170,6 +172,7 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         chats=chats,
         hand_off=HandOff(chats),
         onboarding=Onboarding(tenancy, secrets, owns_location),
+        tenants=Tenants(tenancy),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
         reader=reader,

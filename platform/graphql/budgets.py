@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from lead_orchestrator.errors import RateLimitedError
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Allowance", "BudgetSizes", "Budgets", "OverBudgetError", "Remaining", "budget_sizes"]
+__all__ = ["Allowance", "BudgetSizes", "Budgets", "Limits", "OverBudgetError", "Remaining", "budget_sizes"]
 
 _log = get_logger(__name__)
 
@@ -33,6 +35,8 @@ RESPITE = 1.0
 SHARES = 50
 MOST_LEASES = 20_000
 SAME_WINDOW = 5.0
+
+Limits = Callable[[UUID], Awaitable[int | None]]
 
 TAKE = """
 local requests, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -153,18 +157,23 @@ class _Lease:
 
 
 class Budgets:
-    """Spends the budgets kept in `redis`; a client without time-outs of its own will do."""
+    """Spends the budgets kept in `redis`; a client without time-outs of its own will do.
+
+    `limits` tells a franchise's own number of requests a minute, or None; it is asked once in each minute.
+    """
 
     def __init__(
         self,
         redis: Redis,
         sizes: BudgetSizes,
+        limits: Limits | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._take: Script = redis.register_script(TAKE)
         self._sizes = sizes
+        self._limits = limits
         self._clock = clock
         self._wall = wall
         self._leases: dict[str, _Lease] = {}
@@ -178,7 +187,9 @@ class Budgets:
         """
         cost = max(1, cost)
         if claims.role is not Role.VISITOR:
-            return await self._spend(f"lead:budget:{claims.tenant_id}", "your franchise", self._sizes.staff, cost)
+            return await self._spend(
+                f"lead:budget:{claims.tenant_id}", "your franchise", self._sizes.staff, cost, claims
+            )
         left = [await self._spend(*budget, cost) for budget in self._of_visitor(claims)]
         known = [remaining for remaining in left if remaining]
         return min(known, key=lambda remaining: remaining.cost) if known else None
@@ -191,16 +202,38 @@ class Budgets:
             (f"lead:budget:{tenant}:visitors", "all visitors together", self._sizes.visitors),
         )
 
-    async def _spend(self, key: str, whose: str, allowance: Allowance, cost: int) -> Remaining | None:
-        now = self._clock()
-        lease = self._leases.get(key)
-        if lease is None or lease.ends <= now:
+    async def _spend(
+        self, key: str, whose: str, allowance: Allowance, cost: int, staff: Claims | None = None
+    ) -> Remaining | None:
+        lease = self._current(key)
+        if lease is None and staff is not None:
+            allowance = await self._own(staff, allowance)
+            lease = self._current(key)  # somebody else may have begun the minute meanwhile
+        if lease is None:
+            now = self._clock()
             lease = self._leases[key] = _Lease(allowance, ends=now + WINDOW)
             self._make_room(now)
         if lease.spend(cost):
             return lease.remaining
         async with lease.turn:
             return await self._spend_more(key, whose, lease, cost)
+
+    def _current(self, key: str) -> _Lease | None:
+        lease = self._leases.get(key)
+        return lease if lease is not None and lease.ends > self._clock() else None
+
+    async def _own(self, staff: Claims, usual: Allowance) -> Allowance:
+        """What this franchise's staff may spend; its cost is limited in proportion to its requests."""
+        if self._limits is None or staff.tenant_id is None:
+            return usual
+        try:
+            requests = await self._limits(staff.tenant_id)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            _log.warning("limits_unread", reason=type(error).__name__)
+            return usual
+        if requests is None:
+            return usual
+        return Allowance(requests, max(1, usual.cost * requests // usual.requests))
 
     async def _spend_more(self, key: str, whose: str, lease: _Lease, cost: int) -> Remaining | None:
         if not lease.spend(cost):

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from strawberry.types import Info
 
+from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.service import Booking
@@ -42,8 +43,9 @@ class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
     `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
-    them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors; without one
-    what needs it is unavailable. `limits` are those of the public (`tenancy.public` says how both are used).
+    them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors,
+    `administration` is for the platform's administrators; without one what needs it is unavailable. `limits` are those of the
+    public (`tenancy.public` says how both are used).
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
     listed, for tests of what lies behind.
@@ -66,6 +68,7 @@ class GraphQLServices:
     links: LinkSigner | None = None
     places: Places | None = None
     limits: PublicLimits | None = None
+    administration: Administration | None = None
 
 
 class _UndoError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import strawberry
 
 from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.graphql.administration.tenants import TenantMutations
 from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
@@ -78,6 +79,7 @@ class Mutation(
     TemplateMutations,
     TouchMutations,
     OperationsMutations,
+    TenantMutations,
 ):
     @strawberry.mutation
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

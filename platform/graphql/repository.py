@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     any_,
     cast,
-    exists,
     func,
     literal,
     or_,
@@ -33,12 +32,11 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from lead_orchestrator.graphql.cursors import Key, Page
 from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.messaging.models import MessageLog
-from lead_orchestrator.tenancy.models import CrmConfig, Location, LocationHours, MessagingConfig, User
+from lead_orchestrator.tenancy.models import Location, LocationHours, User
 from lead_orchestrator.tenancy.sessions import ReadSession
 
 __all__ = [
     "LeadQuery",
-    "ReadinessFacts",
     "consents_of",
     "count_leads",
     "count_locations",
@@ -59,7 +57,6 @@ __all__ = [
     "messages_of",
     "next_touches",
     "phone_digits",
-    "readiness",
     "users_by_id",
     "visible_locations",
 ]
@@ -226,45 +223,6 @@ async def last_attempts(session: ReadSession, message_ids: Sequence[UUID]) -> Ma
         .order_by(MessageLog.attempt)
     )
     return {row.message_id: row for row in await session.scalars(statement) if row.message_id is not None}
-
-
-@dataclass(frozen=True)
-class ReadinessFacts:
-    """What is there of what a franchise needs before it goes live; the refusals are the providers' own words."""
-
-    crm_key: bool
-    webhook_secret: bool
-    sms_account: bool
-    sms_refused: str | None
-    mail_account: bool
-    mail_refused: str | None
-    locations: int
-    claimed_locations: int
-
-
-async def readiness(session: ReadSession) -> ReadinessFacts:
-    """What this session sees of it: a limited caller's locations only."""
-    tenant = session.scope.tenant_id
-    sms = and_(
-        MessagingConfig.twilio_account_sid.is_not(None),
-        MessagingConfig.twilio_auth_token.is_not(None),
-        or_(
-            MessagingConfig.twilio_phone_number.is_not(None), MessagingConfig.twilio_messaging_service_sid.is_not(None)
-        ),
-    )
-    mail = and_(MessagingConfig.sendgrid_api_key.is_not(None), MessagingConfig.sendgrid_from_email.is_not(None))
-    claimed = func.count().filter(Location.shopmonkey_location_id.is_not(None))
-    statement = select(
-        exists().where(CrmConfig.tenant_id == tenant, CrmConfig.api_key.is_not(None)),
-        exists().where(CrmConfig.tenant_id == tenant, CrmConfig.webhook_secret.is_not(None)),
-        exists().where(MessagingConfig.tenant_id == tenant, sms),
-        select(MessagingConfig.sms_refused).where(MessagingConfig.tenant_id == tenant).scalar_subquery(),
-        exists().where(MessagingConfig.tenant_id == tenant, mail),
-        select(MessagingConfig.email_refused).where(MessagingConfig.tenant_id == tenant).scalar_subquery(),
-        select(func.count()).select_from(Location).where(Location.tenant_id == tenant).scalar_subquery(),
-        select(claimed).select_from(Location).where(Location.tenant_id == tenant).scalar_subquery(),
-    )
-    return ReadinessFacts(*(await session.execute(statement)).one())
 
 
 def _lead_terms(session: ReadSession, query: LeadQuery) -> Iterable[ColumnElement[bool]]:

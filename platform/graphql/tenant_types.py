@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, time
+from functools import partial
 from typing import Self
 from uuid import UUID
 
 import strawberry
 
-from lead_orchestrator.catalog import repository as catalog_repository
+from lead_orchestrator.administration.readiness import readiness
 from lead_orchestrator.graphql import repository
 from lead_orchestrator.graphql.catalog.of_locations import LocationCatalog
 from lead_orchestrator.graphql.connections import Connection, Node
@@ -17,7 +17,6 @@ from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
 from lead_orchestrator.graphql.enums import Role
 from lead_orchestrator.graphql.operations import repository as operations_repository
-from lead_orchestrator.graphql.repository import ReadinessFacts
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy import models, tokens
@@ -94,9 +93,12 @@ class LocationConnection(Connection[Location]):
 
 @strawberry.type
 class ReadinessCheck:
+    """Going live waits for those that are `required`."""
+
     name: str
     ok: bool
     detail: str | None
+    required: bool
 
 
 @strawberry.type
@@ -110,6 +112,15 @@ class TenantUsage:
 
 
 @strawberry.type
+class TenantLimits:
+    """Null where the limit is the one of all franchises, which for messages is none. The assistant's budget is a month's."""
+
+    assistant_token_budget: int | None
+    requests_per_minute: int | None
+    messages_per_day: int | None
+
+
+@strawberry.type
 class Tenant(Node):
     key: strawberry.Private[UUID]
     name: str
@@ -117,6 +128,7 @@ class Tenant(Node):
     status: str
     demo_mode: bool
     demo_allowlist: list[str]
+    limits: TenantLimits
 
     @classmethod
     def of(cls, row: models.Tenant) -> Tenant:
@@ -128,38 +140,24 @@ class Tenant(Node):
             status=row.status,
             demo_mode=row.demo_mode,
             demo_allowlist=row.demo_allowlist,
+            limits=TenantLimits(
+                assistant_token_budget=row.assistant_token_budget,
+                requests_per_minute=row.requests_per_minute,
+                messages_per_day=row.messages_per_day,
+            ),
         )
 
     @strawberry.field
     async def readiness(self, info: Request) -> list[ReadinessCheck]:
         """What is still missing before go-live, each check with its reason."""
-        facts = await info.context.within(self.key, repository.readiness)
-        unset = await info.context.within(self.key, catalog_repository.unset_durations)
-        return list(_checks(facts, unset, demo_mode=self.demo_mode))
+        checks = await info.context.within(self.key, partial(readiness, demo_mode=self.demo_mode))
+        return [ReadinessCheck(name=c.name, ok=c.ok, detail=c.detail, required=c.required) for c in checks]
 
     @strawberry.field
     async def usage(self, info: Request) -> TenantUsage:
         """Counts only."""
         used = await info.context.within(self.key, operations_repository.usage)
         return TenantUsage(leads=used.leads, messages_this_month=used.messages_this_month)
-
-
-def _checks(facts: ReadinessFacts, unset_durations: int, *, demo_mode: bool) -> Iterator[ReadinessCheck]:
-    yield _check("shopmonkey_key", facts.crm_key, "there is no ShopMonkey API key")
-    yield _check("webhook_secret", facts.webhook_secret, "there is no secret to verify ShopMonkey's webhooks with")
-    claimed = f"{facts.claimed_locations} of {facts.locations} locations have a ShopMonkey location"
-    yield _check("locations_claimed", 0 < facts.locations == facts.claimed_locations, claimed)
-    yield _check("sms_sender", facts.sms_account, "there is no Twilio account with a number to text from")
-    yield _check("sms_accepted", facts.sms_refused is None, f"Twilio refused the account: {facts.sms_refused}")
-    yield _check("mail_sender", facts.mail_account, "there is no SendGrid account with an address to mail from")
-    yield _check("mail_accepted", facts.mail_refused is None, f"SendGrid refused the account: {facts.mail_refused}")
-    assumed = f"{unset_durations} services take their category's usual time: set how long each takes at your shops"
-    yield _check("service_durations", unset_durations == 0, assumed)
-    yield _check("live", not demo_mode, "demo mode is on: only the allow-list is contacted")
-
-
-def _check(name: str, ok: bool, missing: str) -> ReadinessCheck:
-    return ReadinessCheck(name=name, ok=ok, detail=None if ok else missing)
 
 
 @strawberry.type

@@ -19,7 +19,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.facts import Gathered, gather
-from lead_orchestrator.messaging.gate import Defer, Send, Suppress, decide
+from lead_orchestrator.messaging.gate import Decision, Defer, Send, Suppress, decide
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome, Result
 from lead_orchestrator.messaging.mail import Letterhead
 from lead_orchestrator.messaging.places import Held, Places
@@ -162,7 +162,8 @@ class Dispatcher:
             if item.lead.id in gathered.busy or person & taken:
                 continue  # one message per person at a time; this one stays due
             taken |= person
-            intent = await self._follow(session, item, gathered, lease_until, result)
+            decision = _within_limit(decide(gathered.facts[item.message.id]), item, gathered, len(intents))
+            intent = await self._follow(session, item, gathered, lease_until, decision, result)
             intents += [intent] if intent else []
         await repository.add_attempts(session, [intent.attempt for intent in intents])
         return gathered.account, intents
@@ -173,10 +174,10 @@ class Dispatcher:
         due: repository.Due,
         gathered: Gathered,
         lease_until: datetime,
+        decision: Decision,
         result: Dispatched,
     ) -> _Intent | None:
         message = due.message
-        decision = decide(gathered.facts[message.id])
         message.decision = decision.decision
         match decision:
             case Send():
@@ -293,3 +294,13 @@ class Dispatcher:
         except Exception as defect:  # noqa: BLE001 - it may have happened after the request left
             _log.exception("send_failed", message_id=str(letter.message_id))
             return ProviderUnknown(type(defect).__name__)
+
+
+def _within_limit(decision: Decision, due: repository.Due, gathered: Gathered, taken: int) -> Decision:
+    """What the day's limit makes of a decision when `taken` messages of the batch go out already. The one message that
+    confirms an opt-out goes out all the same."""
+    if not isinstance(decision, Send) or gathered.left_today is None or gathered.tomorrow is None:
+        return decision
+    if taken < gathered.left_today or due.message.confirms_opt_out:
+        return decision
+    return Defer(gathered.tomorrow, "Waiting: the franchise has sent as many messages today as its limit allows")

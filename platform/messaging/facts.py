@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from lead_orchestrator.clock import real_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
 from lead_orchestrator.leads.opt_outs import address_kind
@@ -43,6 +44,9 @@ class Gathered:
     schedules: Mapping[UUID, Schedule]
     busy: frozenset[UUID]
     facts: Mapping[UUID, Facts]
+    left_today: int | None = None
+    """How many more messages the franchise may send before `tomorrow`; None: as many as it likes."""
+    tomorrow: datetime | None = None
 
 
 async def gather(session: ReadSession, due: Sequence[repository.Due], secrets: SecretBox) -> Gathered | None:
@@ -61,6 +65,7 @@ async def gather(session: ReadSession, due: Sequence[repository.Due], secrets: S
     planned = await schedules(session, places)
     traffic = await repository.traffic(session, [lead.id for lead in leads])
     refusing = await _refusing(session, leads, secrets)
+    today = await _today(session, setting)
     shared = _Shared(setting, account, senders(account), _window(setting.config), locations, planned, traffic, refusing)
     return Gathered(
         now=setting.now,
@@ -69,7 +74,28 @@ async def gather(session: ReadSession, due: Sequence[repository.Due], secrets: S
         schedules=planned,
         busy=frozenset(traffic.sending),
         facts={item.message.id: _facts(item, shared) for item in due},
+        left_today=today.left if today else None,
+        tomorrow=today.ends if today else None,
     )
+
+
+@dataclass(frozen=True)
+class _Today:
+    """What is left of the franchise's limit, and when the day ends by the product's clock."""
+
+    left: int
+    ends: datetime
+
+
+async def _today(session: ReadSession, setting: repository.Setting) -> _Today | None:
+    """The day is UTC's in real time, since the limit protects what somebody pays for; None without a limit."""
+    limit = setting.tenant.messages_per_day
+    if limit is None:
+        return None
+    real = await real_now(session)
+    midnight = real.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    sent = await repository.attempts_since(session, midnight, limit)
+    return _Today(limit - sent, setting.now + (midnight + timedelta(days=1) - real))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ __all__ = [
     "add_attempts",
     "add_messages",
     "attempt_of",
+    "attempts_since",
     "cancel_by_reference",
     "claim_due",
     "claim_statement",
@@ -268,6 +269,24 @@ async def add_attempts(session: WriteSession, attempts: Sequence[Mapping[str, ob
     """Insert these rows of the ledger in one statement."""
     if attempts:
         await session.execute(insert(MessageLog), attempts)
+
+
+async def attempts_since(session: ReadSession, moment: datetime, most: int) -> int:
+    """How many messages were handed over or are about to be since `moment`, by real time, counted up to `most`.
+
+    Until the transaction ends nobody else of the franchise counts.
+    """
+    tenant_id = session.scope.tenant_id
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"messages_per_day:{tenant_id}", 0))
+    await session.execute(select(lock))
+    first = UUID(int=int(moment.timestamp() * 1000) << 80)  # a uuidv7 begins with the milliseconds of its making
+    counted = select(MessageLog.id).where(
+        MessageLog.tenant_id == tenant_id,
+        MessageLog.id >= first,
+        MessageLog.direction == "OUTBOUND",
+        MessageLog.status != "NOT_SENT",
+    )
+    return int(await session.scalar(select(func.count()).select_from(counted.limit(most).subquery())) or 0)
 
 
 async def add_messages(session: WriteSession, messages: Sequence[Mapping[str, object]]) -> None:

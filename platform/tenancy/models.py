@@ -11,14 +11,22 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lead_orchestrator.db import Base
 
-__all__ = ["CrmConfig", "Location", "LocationHours", "MessagingConfig", "Tenant", "UnroutedWebhook", "User"]
+__all__ = [
+    "CrmConfig",
+    "Location",
+    "LocationHours",
+    "MessagingConfig",
+    "Tenant",
+    "UnroutedWebhook",
+    "User",
+]
 
 Moment = TIMESTAMP(timezone=True)
 Texts = ARRAY(Text)
 
 
 class Tenant(Base):
-    """A franchise."""
+    """A franchise. A limit that is None is the one of all franchises; `messages_per_day` None is no limit."""
 
     __tablename__ = "tenants"
 
@@ -29,6 +37,9 @@ class Tenant(Base):
     status_changed_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     demo_mode: Mapped[bool] = mapped_column(server_default="true")
     demo_allowlist: Mapped[list[str]] = mapped_column(Texts, server_default="{}")
+    assistant_token_budget: Mapped[int | None]
+    requests_per_minute: Mapped[int | None]
+    messages_per_day: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
@@ -100,6 +111,8 @@ class MessagingConfig(Base):
 
     `strangers_become_leads`: somebody unknown who writes to the franchise is a lead. `assistant_resumes_minutes`: after so long
     without a word from the person who has a conversation the assistant answers in it again; None is never.
+    `strangers_become_leads`: somebody unknown who writes to the franchise is a lead. `…_checked_at` is when the service was
+    asked last whether account and sender are the franchise's, and said yes.
     """
 
     __tablename__ = "tenant_messaging_configs"
@@ -126,6 +139,9 @@ class MessagingConfig(Base):
     whatsapp_refused: Mapped[str | None] = mapped_column(Text)
     strangers_become_leads: Mapped[bool] = mapped_column(server_default="true")
     assistant_resumes_minutes: Mapped[int | None] = mapped_column(server_default="720")
+    sms_checked_at: Mapped[datetime | None] = mapped_column(Moment)
+    email_checked_at: Mapped[datetime | None] = mapped_column(Moment)
+    whatsapp_checked_at: Mapped[datetime | None] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

@@ -121,6 +121,12 @@ TABLES: dict[str, TablePolicy] = {
         platform=("SELECT", "INSERT", "UPDATE"),
         why="one row a tenant: the keys of its messaging accounts",
     ),
+    "onboardings": TablePolicy(
+        "tenant",
+        app=("SELECT", "UPDATE"),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        why="one row a tenant: how far its onboarding has come",
+    ),
     "users": TablePolicy(
         "tenant",
         lookup=("SELECT (tenant_id, id, email, active, generation, generation_raised_at)",),
@@ -208,7 +214,7 @@ TABLES: dict[str, TablePolicy] = {
     ),
     "assistant_days": TablePolicy("location"),
     "assistant_months": TablePolicy("tenant", why="one row a tenant and month: what its assistant has used"),
-    "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at)",)),
+    "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at, source)",)),
 }
 
 # The only functions that run with their owner's rights; each belongs to lead_lookup, and lead_app alone may call it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.tenancy.models import (
@@ -27,6 +27,7 @@ __all__ = [
     "claim_route",
     "drop_routes",
     "first_location",
+    "is_active",
     "location",
     "location_by_slug",
     "location_route",
@@ -53,6 +54,11 @@ __all__ = [
 
 
 REAL_NOW = select(func.now())
+
+
+def is_active(tenant_id: UUID) -> ColumnElement[bool]:
+    """The condition of whoever takes up work: what a suspended franchise has to do waits."""
+    return select(Tenant.id).where(Tenant.id == tenant_id, Tenant.status == "ACTIVE").exists()
 
 
 async def tenant(session: ReadSession) -> Tenant:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lead_orchestrator.db import Engines
-from lead_orchestrator.errors import NotFoundError
+from lead_orchestrator.errors import ForbiddenError, NotFoundError
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Alarm", "Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
@@ -31,7 +31,7 @@ class ScopeError(RuntimeError):
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose rows a session may touch. `location_ids` None means every location of the tenant."""
+    """Whose rows a session may touch. `location_ids` None means every location of the tenant; `read_only` that none is changed."""
 
     tenant_id: UUID
     location_ids: frozenset[UUID] | None = None
@@ -39,6 +39,7 @@ class Scope:
     role: Role | None = None
     lead_id: UUID | None = None
     session_id: UUID | None = None
+    read_only: bool = False
 
     @classmethod
     def service(cls, tenant_id: UUID, subject: str = "system") -> Self:
@@ -57,11 +58,26 @@ class Scope:
         return cls(
             tenant_id=claims.tenant_id,
             location_ids=claims.location_ids,
-            subject=claims.subject,
+            subject=f"{claims.actor} (support)" if claims.actor else claims.subject,
             role=claims.role,
             lead_id=claims.lead_id,
             session_id=claims.session_id,
+            read_only=claims.read_only,
         )
+
+    def may_write(self) -> None:
+        """Raises what a session that writes in this scope is refused with.
+
+        Raises:
+            ForbiddenError: the token may only read.
+            ScopeError: the scope is a visitor's, who writes nothing.
+        """
+        if self.read_only:
+            raise ForbiddenError(
+                "this support session may only read: ask for one that may change things", code="READ_ONLY"
+            )
+        if self.role is Role.VISITOR:
+            raise ScopeError("a visitor writes nothing: run the service in Scope.service(tenant_id)")
 
     def sees(self, location_id: UUID) -> bool:
         return self.location_ids is None or location_id in self.location_ids
@@ -222,10 +238,18 @@ class WriteSession(ReadSession):
 class PlatformSession(AsyncSession):
     """A transaction of a platform administrator: tenants and their settings, no leads and no messages."""
 
-    async def audit(self, tenant_id: UUID, action: str, *, actor: str, target: str | None = None) -> None:
+    async def audit(
+        self,
+        tenant_id: UUID,
+        action: str,
+        *,
+        actor: str,
+        target: str | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
         """Append to that tenant's audit trail."""
         await self.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
-        line = {"actor": actor, "action": action, "target": target, "detail": None}
+        line = {"actor": actor, "action": action, "target": target, "detail": detail}
         await self.execute(_APPEND, {"events": "[]", "audits": json.dumps([line])})
 
 
@@ -259,9 +283,9 @@ class Tenancy:
 
         Raises:
             ScopeError: the scope is a visitor's; what visitors start runs in a service scope of the tenant.
+            ForbiddenError: the scope may only read.
         """
-        if scope.role is Role.VISITOR:
-            raise ScopeError("a visitor writes nothing: run the service in Scope.service(tenant_id)")
+        scope.may_write()
         async with self._open(WriteSession, self.engines.app, scope) as session:
             yield session
             position = await session.append()

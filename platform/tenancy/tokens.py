@@ -53,7 +53,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token. `tenant_id` is None for PLATFORM_ADMIN and for nobody else; `location_ids` None means all."""
+    """A verified token. `tenant_id` is None for PLATFORM_ADMIN and for nobody else; `location_ids` None means all.
+
+    `actor` is who of the platform acts for a franchise with it, and `read_only` that it changes nothing.
+    """
 
     subject: str
     role: Role
@@ -65,6 +68,8 @@ class Claims:
     token_id: str
     issued_at: datetime
     expires_at: datetime
+    actor: str | None = None
+    read_only: bool = False
 
 
 class TokenIssuer:
@@ -101,8 +106,12 @@ class TokenIssuer:
         lead_id: UUID | None = None,
         generation: int = 0,
         lifetime: timedelta = LIFETIME,
+        actor: str | None = None,
+        read_only: bool = False,
     ) -> str:
         """A token for `subject`, good for `lifetime` (24 hours at most) from now; `location_ids` None means all.
+
+        `actor` (RFC 8693's `act`) is whoever acts with it in another's name; a `read_only` one changes nothing.
 
         Raises:
             ValueError: the role and the tenant do not fit, or the lifetime is out of range.
@@ -124,6 +133,10 @@ class TokenIssuer:
         }
         optional = {"tenant_id": tenant_id, "sid": session_id, "lead_id": lead_id}
         claims.update({name: str(value) for name, value in optional.items() if value is not None})
+        if actor is not None:
+            claims["act"] = {"sub": actor}
+        if read_only:
+            claims["read_only"] = True
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=self._headers)
 
 
@@ -240,6 +253,8 @@ class TokenVerifier:
             token_id=_text(payload["jti"]),
             issued_at=datetime.fromtimestamp(issued, UTC),
             expires_at=datetime.fromtimestamp(expires, UTC),
+            actor=_text(payload["act"]["sub"]) if "act" in payload else None,
+            read_only=_flag(payload, "read_only"),
         )
 
 
@@ -326,6 +341,13 @@ def _uuid(value: object) -> UUID:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
         raise ValueError("text")
+    return value
+
+
+def _flag(payload: dict[str, Any], name: str) -> bool:
+    value = payload.get(name, False)
+    if not isinstance(value, bool):
+        raise TypeError(name)
     return value
 
 

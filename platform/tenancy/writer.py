@@ -12,8 +12,7 @@ from typing import Any
 import asyncpg
 
 from lead_orchestrator.tenancy.connections import Connections
-from lead_orchestrator.tenancy.sessions import Scope, ScopeError, Tenancy
-from lead_orchestrator.tenancy.tokens import Role
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["Writer"]
 
@@ -34,10 +33,10 @@ class Writer:
 
         Raises:
             ScopeError: the scope is a visitor's, who writes nothing.
+            ForbiddenError: the scope may only read.
             TimeoutError, asyncpg.PostgresError, OSError: as the database or the network has it; nothing was changed.
         """
-        if scope.role is Role.VISITOR:
-            raise ScopeError("a visitor writes nothing: run the service in Scope.service(tenant_id)")
+        scope.may_write()
         connection = await self._connections.take()
         try:
             (done, *_), (_, text, position) = await connection.fetchmany(statement, ((False, *values), (True, *values)))

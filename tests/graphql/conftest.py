@@ -13,6 +13,9 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from lead_orchestrator.administration.service import Administration
+from lead_orchestrator.administration.support import Support
+from lead_orchestrator.administration.tenants import Tenants
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.chat.conversations import Conversations
@@ -92,6 +95,7 @@ async def open_api(
         booking=Booking(links),
         appointments=Appointments(Leads(secret_box), links),
         links=links,
+        administration=Administration(Tenants(tenancy), Support(tenancy, issuer)),
     )
     async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
         yield Api(http, issuer, woken, events)

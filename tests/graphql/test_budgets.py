@@ -123,6 +123,32 @@ async def test_one_franchise_cannot_starve_another(redis: Redis) -> None:
     assert await spent(budgets, other) == 5
 
 
+async def test_a_franchise_s_own_limit_counts_and_is_asked_once_a_minute(redis: Redis) -> None:
+    limited, raised, usual = claims(), claims(), claims()
+    own, asked = {limited.tenant_id: 2, raised.tenant_id: 50}, list[UUID]()
+
+    async def limits(tenant: UUID) -> int | None:
+        asked.append(tenant)
+        return own.get(tenant)
+
+    budgets = Budgets(redis, SMALL, limits)
+
+    assert [await spent(budgets, one) for one in (limited, raised, usual)] == [2, 50, 5]
+    assert asked == [limited.tenant_id, raised.tenant_id, usual.tenant_id]
+    assert await spent(Budgets(redis, SMALL, limits), claims(raised.tenant_id), 41) == 0, (
+        "its cost grew tenfold, no more"
+    )
+
+
+async def test_limits_that_cannot_be_read_are_those_of_all(redis: Redis) -> None:
+    async def limits(_tenant: UUID) -> int | None:
+        raise TimeoutError
+
+    with capture_logs() as logged:
+        assert await spent(Budgets(redis, SMALL, limits), claims()) == 5
+    assert [line["event"] for line in logged] == ["limits_unread"]
+
+
 async def test_visitors_have_their_own_budgets(redis: Redis) -> None:
     budgets, tenant = Budgets(redis, SMALL), uuid4()
     visitors = [claims(tenant, Role.VISITOR, session=uuid4()) for _ in range(2)]

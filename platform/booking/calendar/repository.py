@@ -20,6 +20,7 @@ from lead_orchestrator.booking.models import Appointment, AppointmentStatus
 from lead_orchestrator.integrations.google_calendar.models import Busy, CalendarEvent
 from lead_orchestrator.leads.models import LeadOrder
 from lead_orchestrator.tenancy.models import Location
+from lead_orchestrator.tenancy.repository import is_active
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
@@ -77,6 +78,7 @@ async def claim_due(session: WriteSession, lease: timedelta, most: int) -> Seque
             GoogleCredential.tenant_id == session.scope.tenant_id,
             GoogleCredential.status.in_(_DUE),
             GoogleCredential.next_sync_at <= func.now(),
+            is_active(session.scope.tenant_id),
         )
         .order_by(GoogleCredential.next_sync_at)
         .limit(most)
@@ -174,6 +176,7 @@ async def claim_crm_locations(session: WriteSession, lease: timedelta, most: int
             Location.tenant_id == session.scope.tenant_id,
             Location.shopmonkey_location_id.is_not(None),
             Location.crm_calendar_next <= func.now(),
+            is_active(session.scope.tenant_id),
         )
         .order_by(Location.crm_calendar_next)
         .limit(most)

@@ -15,6 +15,7 @@ from lead_orchestrator.booking.models import Appointment, AppointmentService
 from lead_orchestrator.booking.outbox.models import OutboxEntry, OutboxKind, OutboxStatus
 from lead_orchestrator.leads.models import Lead, LeadOrder
 from lead_orchestrator.tenancy.models import CrmConfig, Location
+from lead_orchestrator.tenancy.repository import is_active
 from lead_orchestrator.tenancy.sessions import Alarm, ReadSession, WriteSession
 
 __all__ = ["Claimed", "Facts", "claim", "done", "facts", "owe", "put_off", "settle"]
@@ -101,6 +102,7 @@ async def claim(session: WriteSession, lease: timedelta, most: int) -> Sequence[
             OutboxEntry.status == OutboxStatus.PENDING,
             OutboxEntry.next_attempt_at <= func.now(),
             or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < func.now()),
+            is_active(session.scope.tenant_id),
         )
         .order_by(OutboxEntry.next_attempt_at)
         .limit(most)

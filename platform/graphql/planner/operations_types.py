@@ -160,7 +160,9 @@ _USAGE = Inside(
     },
 )
 
-MORE_FIELDS = {"Tenant": {"usage": _USAGE}}
+_LIMITS = Inside("TenantLimits", columns("assistant_token_budget", "requests_per_minute", "messages_per_day"))
+
+MORE_FIELDS = {"Tenant": {"usage": _USAGE, "limits": _LIMITS}}
 TARGETS = {
     Kind.WEBHOOK_EVENT.value: Target("WebhookEvent"),
     Kind.JOB_EXECUTION.value: Target("JobExecution"),

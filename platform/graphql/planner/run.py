@@ -148,7 +148,7 @@ class Planner:
     async def _changed(self, fields: Sequence[RootField], values: VariableValues, scope: Scope) -> bytes | None:
         """The answer to a mutation of one field, which is done and read in one transaction; None where it is left."""
         made = self._statement(fields[0], values, scope) if len(fields) == 1 else None
-        if self._writer is None or made is None:
+        if self._writer is None or made is None or scope.read_only:  # the executor has the words of the refusal
             self._left.inc()
             return None
         try:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from lead_orchestrator.leads.ingestion.models import EventSource, EventStatus, WebhookEvent
+from lead_orchestrator.leads.ingestion.models import MESSAGING, EventSource, EventStatus, WebhookEvent
 from lead_orchestrator.leads.models import Lead, LeadOrder, LeadStatus
 from lead_orchestrator.tenancy.models import CrmConfig, Location
+from lead_orchestrator.tenancy.repository import is_active
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
@@ -76,6 +77,7 @@ async def claim(
             WebhookEvent.source.in_(sources),
             WebhookEvent.status == EventStatus.RECEIVED,
             WebhookEvent.next_attempt_at <= func.now(),
+            _may_work(session, sources),
         )
         .values(attempts=WebhookEvent.attempts + 1, next_attempt_at=func.now() + lease)
         .returning(
@@ -106,11 +108,17 @@ async def due_events(session: ReadSession, limit: int, sources: Sequence[EventSo
             WebhookEvent.source.in_(sources),
             WebhookEvent.status == EventStatus.RECEIVED,
             WebhookEvent.next_attempt_at <= func.now(),
+            _may_work(session, sources),
         )
         .order_by(WebhookEvent.next_attempt_at)
         .limit(limit)
     )
     return list(await session.scalars(statement))
+
+
+def _may_work(session: ReadSession, sources: Sequence[EventSource]) -> ColumnElement[bool]:
+    """A suspended franchise's orders wait; what its customers write is read, since an opt-out waits for nothing."""
+    return true() if set(sources) <= set(MESSAGING) else is_active(session.scope.tenant_id)
 
 
 async def finish(session: WriteSession, event_id: UUID, status: EventStatus, outcome: str) -> None:
@@ -291,7 +299,11 @@ async def claim_poll(session: WriteSession, lease: timedelta) -> CrmConfig | Non
     """Take the tenant's poll for `lease`; None if it is not due or somebody polls."""
     statement = (
         update(CrmConfig)
-        .where(CrmConfig.tenant_id == session.scope.tenant_id, CrmConfig.next_poll_at <= func.now())
+        .where(
+            CrmConfig.tenant_id == session.scope.tenant_id,
+            CrmConfig.next_poll_at <= func.now(),
+            is_active(session.scope.tenant_id),
+        )
         .values(next_poll_at=func.now() + lease)
         .returning(CrmConfig)
     )

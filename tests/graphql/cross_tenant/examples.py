@@ -153,6 +153,7 @@ EXAMPLES: Mapping[str, Example] = {
             }
         }
     ),
+    "impersonateTenant": Example({"tenantId": Id(Kind.TENANT), "reason": "asked to"}),
     "holdSlot": Example(
         {
             "input": {
@@ -172,6 +173,7 @@ EXAMPLES: Mapping[str, Example] = {
         {"input": {"channel": "SMS", "body": "{first_name} {shop_name}: {chat_link}", "leadId": Id(Kind.LEAD)}}
     ),
     "removeClosure": Example({"id": Id(Kind.CLOSURE)}),
+    "reinstateTenant": Example({"tenantId": Id(Kind.TENANT)}),
     "replayUnroutedWebhook": Example({"id": Id(Kind.UNROUTED_WEBHOOK)}),
     "replayWebhookEvent": Example({"id": Id(Kind.WEBHOOK_EVENT, "status = 'FAILED'")}),
     "report": Example({"from": "2026-03-01", "to": "2026-12-31"}),
@@ -188,6 +190,7 @@ EXAMPLES: Mapping[str, Example] = {
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
     "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
+    "setDemoMode": Example({"tenantId": Id(Kind.TENANT), "enabled": True, "allowlist": ["*@example.com"]}),
     "setLocationHours": Example(
         {
             "locationId": Id(Kind.LOCATION),
@@ -197,10 +200,12 @@ EXAMPLES: Mapping[str, Example] = {
     "setMessageTemplate": Example(
         {"input": {"locationId": Id(Kind.LOCATION), "kind": "REMINDER", "channel": "SMS", "body": "At {shop_name}"}}
     ),
+    "setTenantLimits": Example({"tenantId": Id(Kind.TENANT), "messagesPerDay": 100}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
     "simulateTouches": Example(
         {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
     ),
+    "suspendTenant": Example({"tenantId": Id(Kind.TENANT), "reason": "unpaid"}),
     "updateLead": Example({"input": {"id": Id(Kind.LEAD), "firstName": "Grace"}}),
     "updateLocation": Example({"input": {"id": Id(Kind.LOCATION), "bays": 2, "address": "2 Example Street"}}),
     "upsertService": Example(

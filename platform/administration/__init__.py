@@ -1,0 +1,1 @@
+"""What the platform's administrators do: onboard franchises, connect, limit, suspend and support them."""
