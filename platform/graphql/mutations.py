@@ -21,11 +21,13 @@ from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
 from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
 from lead_orchestrator.graphql.scalars import JSON
+from lead_orchestrator.graphql.surveys import SurveyMutations
 from lead_orchestrator.graphql.touches.fields import TouchMutations
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads import models
 from lead_orchestrator.leads.addresses import checked_email, checked_phone, checked_zone
 from lead_orchestrator.leads.service import Enquiry, locked, locked_person
+from lead_orchestrator.leads.vehicles import checked_vehicle
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import WriteSession
 
@@ -36,8 +38,6 @@ Work = Callable[[WriteSession], Awaitable[models.Lead]]
 LONGEST_NAME = 100
 LONGEST_POSTAL_CODE = 20
 LONGEST_REASON = 500
-LONGEST_VEHICLE_TEXT = 100
-YEARS = frozenset(map(str, range(1886, 2101)))
 _SHOWN = 60
 
 
@@ -75,6 +75,7 @@ class Mutation(
     CapacityMutations,
     CalendarMutations,
     CatalogMutations,
+    SurveyMutations,
     MessagingMutations,
     TemplateMutations,
     TouchMutations,
@@ -190,19 +191,7 @@ def _mapping(value: object, field: str) -> Mapping[str, object] | None:
 
 
 def _vehicle(value: object) -> Mapping[str, object] | None:
-    vehicle = dict(_mapping(value, "vehicle") or {})
-    year = vehicle.get("year")
-    if year is not None and str(year) not in YEARS:
-        message = f"vehicle.year is {str(year)[:_SHOWN]!r}: send a year from {min(YEARS)} to {max(YEARS)}"
-        raise BadInputError(message, field=("vehicle", "year"))
-    for name in ("make", "model"):
-        text = vehicle.get(name)
-        if text is not None and (not isinstance(text, str) or len(text) > LONGEST_VEHICLE_TEXT):
-            message = (
-                f"vehicle.{name} is {str(text)[:_SHOWN]!r}: send a text of {LONGEST_VEHICLE_TEXT} characters at most"
-            )
-            raise BadInputError(message, field=("vehicle", name))
-    return vehicle or None
+    return checked_vehicle(_mapping(value, "vehicle") or {}, "vehicle")
 
 
 def _check_has_address(lead: models.Lead, channel: Channel | None) -> None:

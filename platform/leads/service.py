@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lead_orchestrator.clock import app_now
@@ -27,6 +27,8 @@ from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["Enquiry", "Leads", "Received", "end_touches", "locked", "locked_person"]
 
+AFTER_WELCOME = timedelta(days=1)
+
 _BLANKS = (
     "first_name",
     "last_name",
@@ -42,7 +44,10 @@ _BLANKS = (
 
 @dataclass(frozen=True)
 class Enquiry:
-    """A person asks at a location; addresses are already normalised."""
+    """A person asks at a location; addresses are already normalised.
+
+    `welcomed`: they get a welcome at once, so that the touches begin a day later.
+    """
 
     location_id: UUID
     source: LeadSource
@@ -57,6 +62,7 @@ class Enquiry:
     survey: Mapping[str, object] | None = None
     external_order_id: str | None = None
     consents: Sequence[ConsentGiven] = field(default_factory=tuple)
+    welcomed: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Leads:
         note_consents(session, lead, enquiry.consents, now)
         became(session, lead, "lead.created" if created else "lead.asked_again", {"source": enquiry.source})
         if enrolled:
-            await self._start(session, lead, now)
+            await self._start(session, lead, now, now + AFTER_WELCOME if enquiry.welcomed else now)
         return Received(lead, created, enrolled)
 
     async def move(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> bool:
@@ -234,7 +240,7 @@ class Leads:
         if status in ENDS_TOUCHES:
             await end_touches(session, lead, ended_by(reason, status))
 
-    async def _start(self, session: WriteSession, lead: Lead, now: datetime) -> None:
+    async def _start(self, session: WriteSession, lead: Lead, now: datetime, due_at: datetime) -> None:
         if not reachable(lead) and lead.opted_out:
             await self.move(session, lead, LeadStatus.OPTED_OUT, "This address opted out before")
             return
@@ -246,7 +252,7 @@ class Leads:
             channel=Channel.SMS if lead.phone else Channel.EMAIL,
             enrolment=lead.enrolment,
             touch_number=1,
-            due_at=now,
+            due_at=due_at,
             created_at=now,
         )
         repository.add(session, first)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -21,8 +23,9 @@ __all__ = ["LEAD_TICKET", "LinkSigner", "OpenedLink", "Ticket"]
 LEAD_TICKET = "lead"
 """The purpose of the one-use token that whoever makes a lead is given."""
 
-_IDS, _TAG = 32, 16
-_EXPIRY, _NONCE = 8, 8
+_ID, _IDS, _TAG = 16, 32, 16
+_EXPIRY, _NONCE = 8, 12
+_NOBODY = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,13 @@ class OpenedLink:
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a ticket names; whoever takes it checks `expires_at` (real time) and that `token` was not used before."""
+    """What a ticket names, `lead_id` all zeros where it is about a location only.
+
+    Whoever takes it checks `expires_at` (real time) and that `token` was not used before.
+    """
 
     tenant_id: UUID
+    location_id: UUID
     lead_id: UUID
     expires_at: datetime
     token: str = field(repr=False)
@@ -78,11 +85,16 @@ class LinkSigner:
         matches = [hmac.compare_digest(_tag(key, f"signed {purpose}", body), tag) for key in self._keys]
         return body if len(raw) >= _TAG and any(matches) else None
 
-    def ticket(self, purpose: str, tenant_id: UUID, lead_id: UUID, expires_at: datetime) -> str:
-        """A token for one use until `expires_at`, another one each time; it is no link's token."""
+    def ticket(
+        self, purpose: str, tenant_id: UUID, location_id: UUID, expires_at: datetime, lead_id: UUID = _NOBODY
+    ) -> str:
+        """A token for one use until `expires_at`, another one each time; it is no link's token.
+
+        It is sealed: an id tells when its row was made, and so whether a lead was known before.
+        """
         expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY, "big")
-        body = tenant_id.bytes + lead_id.bytes + expiry + secrets.token_bytes(_NONCE)
-        return _encode(body + _tag(self._keys[0], f"ticket {purpose}", body))
+        body, nonce = tenant_id.bytes + location_id.bytes + lead_id.bytes + expiry, secrets.token_bytes(_NONCE)
+        return _encode(nonce + _sealing(self._keys[0]).encrypt(nonce, body, purpose.encode()))
 
     def open_ticket(self, purpose: str, token: str) -> Ticket:
         """What the ticket names.
@@ -91,13 +103,13 @@ class LinkSigner:
             NotFoundError: it is not one of ours, or is for another purpose.
         """
         raw = _decode(token)
-        length = _IDS + _EXPIRY + _NONCE
-        body, tag = raw[:length], raw[length:]
-        matches = [hmac.compare_digest(_tag(key, f"ticket {purpose}", body), tag) for key in self._keys]
-        if len(raw) != length + _TAG or not any(matches):
+        bodies = [_unsealed(key, raw, purpose) for key in self._keys]
+        body = next((body for body in bodies if body is not None), b"")
+        if len(body) != 3 * _ID + _EXPIRY:
             raise NotFoundError("this token is not valid: use the one you were given")
-        expires_at = datetime.fromtimestamp(int.from_bytes(body[_IDS : _IDS + _EXPIRY], "big"), UTC)
-        return Ticket(UUID(bytes=body[:16]), UUID(bytes=body[16:_IDS]), expires_at, _encode(raw))
+        tenant_id, location_id, lead_id = [UUID(bytes=body[at : at + _ID]) for at in range(0, 3 * _ID, _ID)]
+        expires_at = datetime.fromtimestamp(int.from_bytes(body[3 * _ID :], "big"), UTC)
+        return Ticket(tenant_id, location_id, lead_id, expires_at, _encode(raw))
 
     def open(self, purpose: str, token: str) -> OpenedLink:
         """What the token names.
@@ -119,6 +131,18 @@ def _derive(key: str) -> bytes:
 
 def _tag(key: bytes, purpose: str, body: bytes) -> bytes:
     return hmac.digest(key, purpose.encode() + b"\0" + body, "sha256")[:_TAG]
+
+
+def _sealing(key: bytes) -> AESGCM:
+    return AESGCM(hmac.digest(key, b"tickets", "sha256"))
+
+
+def _unsealed(key: bytes, raw: bytes, purpose: str) -> bytes | None:
+    """None if it was not sealed with this key for this purpose."""
+    try:
+        return _sealing(key).decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
+    except (InvalidTag, ValueError):
+        return None
 
 
 def _encode(raw: bytes) -> str:

@@ -72,6 +72,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.setDemoMode": ADMINISTRATORS,
     "Mutation.setLocationHours": MANAGERS,
     "Mutation.setMessageTemplate": MANAGERS,
+    "Mutation.setSurvey": MANAGERS,
     "Mutation.setTenantLimits": ADMINISTRATORS,
     "Mutation.setTouchSchedule": MANAGERS,
     "Mutation.suspendTenant": ADMINISTRATORS,

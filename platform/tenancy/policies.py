@@ -164,6 +164,7 @@ TABLES: dict[str, TablePolicy] = {
     ),
     "location_hours": TablePolicy("location", visitor=("SELECT",), platform=("SELECT", "INSERT", "UPDATE", "DELETE")),
     "touch_templates": TablePolicy("shared"),
+    "surveys": TablePolicy("location", app=("SELECT", "INSERT")),  # old versions stay as they are
     "message_templates": TablePolicy("shared", app=("SELECT", "INSERT")),  # old versions stay as they are
     "leads": TablePolicy(
         "location",

@@ -36,7 +36,8 @@ async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def ticket(stack: Stack, lead: Lead, lifetime: timedelta = timedelta(hours=1)) -> dict[str, str]:
-    token = stack.services.links.ticket(LEAD_TICKET, lead.tenant_id, lead.id, datetime.now(UTC) + lifetime)
+    ends = datetime.now(UTC) + lifetime
+    token = stack.services.links.ticket(LEAD_TICKET, lead.tenant_id, lead.location_id, ends, lead.id)
     return {"Authorization": f"Bearer {token}"}
 
 

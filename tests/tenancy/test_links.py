@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lead_orchestrator.errors import NotFoundError
-from lead_orchestrator.tenancy.links import LinkSigner, OpenedLink
+from lead_orchestrator.tenancy.links import LEAD_TICKET, LinkSigner, OpenedLink
 from lead_orchestrator.tenancy.secrets import generate_key
 
 OLD, NEW = generate_key(), generate_key()
-TENANT, LEAD = uuid4(), uuid4()
+TENANT, LOCATION, LEAD = uuid4(), uuid4(), uuid4()
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
 signer = LinkSigner([OLD], "https://tint.example.com/")
 
 
@@ -82,3 +84,44 @@ def test_the_lead_of_one_tenant_cannot_be_put_into_anothers_link() -> None:
 
     with pytest.raises(NotFoundError):
         signer.open("chat", base64.urlsafe_b64encode(mixed).decode())
+
+
+def ticket(signer: LinkSigner = signer, purpose: str = LEAD_TICKET) -> str:
+    return signer.ticket(purpose, TENANT, LOCATION, LATER, LEAD)
+
+
+def test_a_ticket_names_its_lead_and_shop_and_is_another_one_each_time() -> None:
+    one, other = ticket(), ticket()
+
+    assert one != other
+    opened = signer.open_ticket(LEAD_TICKET, one)
+    assert (opened.tenant_id, opened.location_id, opened.lead_id) == (TENANT, LOCATION, LEAD)
+    assert opened.expires_at == LATER
+    assert opened.token == signer.open_ticket(LEAD_TICKET, f"{one}==").token == one
+
+
+def test_a_ticket_shows_nothing_of_what_it_names() -> None:
+    raw = base64.urlsafe_b64decode(ticket() + "==")
+
+    for key in (TENANT, LOCATION, LEAD):
+        assert key.bytes[:8] not in raw
+        assert key.bytes[8:] not in raw
+
+
+@given(st.integers(0, 83), st.integers(1, 255))
+def test_no_byte_of_a_ticket_can_be_changed(place: int, change: int) -> None:
+    raw = bytearray(base64.urlsafe_b64decode(ticket() + "=="))
+    raw[place] ^= change
+
+    with pytest.raises(NotFoundError):
+        signer.open_ticket(LEAD_TICKET, base64.urlsafe_b64encode(bytes(raw)).decode())
+
+
+def test_a_ticket_opens_for_its_purpose_and_installation_only_and_outlives_a_rotation() -> None:
+    assert LinkSigner([NEW, OLD], "").open_ticket(LEAD_TICKET, ticket()).lead_id == LEAD
+    for other, purpose in ((signer, "other"), (LinkSigner([NEW], ""), LEAD_TICKET)):
+        with pytest.raises(NotFoundError):
+            other.open_ticket(purpose, ticket())
+    for wrong in ("", "a", signer.token("chat", TENANT, LEAD), signer.sign(LEAD_TICKET, b"x" * 56)):
+        with pytest.raises(NotFoundError):
+            signer.open_ticket(LEAD_TICKET, wrong)

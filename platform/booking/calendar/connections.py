@@ -82,7 +82,7 @@ class GoogleConnections:
             UnavailableError: Google cannot be asked now.
         """
         ticket = self.links.open_ticket(PURPOSE, state)
-        location_id = ticket.lead_id
+        location_id = ticket.location_id
         scope = Scope.service(ticket.tenant_id, "google:consent")
         async with self.tenancy.write(scope) as session:
             row = await repository.locked_credential(session, location_id)

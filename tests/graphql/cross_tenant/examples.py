@@ -200,6 +200,12 @@ EXAMPLES: Mapping[str, Example] = {
     "setMessageTemplate": Example(
         {"input": {"locationId": Id(Kind.LOCATION), "kind": "REMINDER", "channel": "SMS", "body": "At {shop_name}"}}
     ),
+    "setSurvey": Example(
+        {
+            "locationId": Id(Kind.LOCATION),
+            "definition": {"questions": [{"id": "why", "type": "text", "label": "Why?"}]},
+        }
+    ),
     "setTenantLimits": Example({"tenantId": Id(Kind.TENANT), "messagesPerDay": 100}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
     "simulateTouches": Example(

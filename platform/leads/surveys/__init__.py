@@ -1,0 +1,1 @@
+"""The questions a shop asks on its survey page, and the answers."""
