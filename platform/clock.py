@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from lead_orchestrator.errors import ConfigurationError
 
-__all__ = ["app_now", "clock_offset", "note_app_now", "real_now", "set_clock_offset"]
+__all__ = ["app_now", "both_nows", "clock_offset", "note_app_now", "real_now", "set_clock_offset"]
 
 _KEPT = "app_now"
+_APP_NOW = text("SELECT app_now()")
+_REAL_NOW = text("SELECT clock_timestamp()")
+_BOTH = text("SELECT app_now(), clock_timestamp()")
 
 
 async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
@@ -22,7 +25,7 @@ async def app_now(session: AsyncSession | AsyncConnection) -> datetime:
     transaction = session.sync_session.get_transaction() if isinstance(session, AsyncSession) else None
     asked_in, now = session.info.get(_KEPT, (None, None)) if transaction else (None, None)
     if now is None or asked_in is not transaction:
-        now = (await session.execute(text("SELECT app_now()"))).scalar_one()
+        now = (await session.execute(_APP_NOW)).scalar_one()
         if transaction:
             session.info[_KEPT] = transaction, now
     moment: datetime = now
@@ -36,8 +39,15 @@ def note_app_now(session: AsyncSession, now: datetime) -> None:
 
 async def real_now(session: AsyncSession | AsyncConnection) -> datetime:
     """The database's clock at this instant: leases and the order of events do not follow the product's."""
-    now: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    now: datetime = (await session.execute(_REAL_NOW)).scalar_one()
     return now
+
+
+async def both_nows(session: AsyncSession) -> tuple[datetime, datetime]:
+    """The product's time of this transaction and the database's at this instant, in one statement."""
+    now, real = (await session.execute(_BOTH)).one()
+    note_app_now(session, now)
+    return now, real
 
 
 async def clock_offset(connection: AsyncConnection) -> timedelta:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.db import database_url
-from lead_orchestrator.messaging.repository import claim_statement
+from lead_orchestrator.messaging.repository import CLAIM
 from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["BareInserts", "add_appointments", "add_mirrored", "add_waiting_leads", "explain_claim", "transactions"]
@@ -116,7 +116,7 @@ async def transactions(admin_url: str) -> int:
 
 async def explain_claim(session: WriteSession, limit: int) -> list[str]:
     """The indexes that the claim's plan uses, as the application's role sees it."""
-    statement = claim_statement(session, limit).compile(
+    statement = CLAIM.params(tenant=session.scope.tenant_id, most=limit).compile(
         dialect=PGDialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
         compile_kwargs={"literal_binds": True},
     )

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC
 from typing import Any, cast
 
+from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -33,6 +34,14 @@ QUEUE_READ_LIMIT = 1_000
 
 class _Worker(Worker):
     """Outlives Redis: while it is away there are no jobs, and the ticks find what waited when it is back."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Those that nobody runs. Running jobs stay in the queue, and arq would ask about each of them, four times, at each look."""
+        others = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
+        if not others:
+            return
+        marks = await self.pool.mget([in_progress_key_prefix + job_id.decode() for job_id in others])
+        await super().start_jobs([job_id for job_id, mark in zip(others, marks, strict=True) if mark is None])
 
     async def _poll_iteration(self) -> None:
         try:

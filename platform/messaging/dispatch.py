@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from lead_orchestrator.clock import real_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.integrations.providers import ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.leads.models import Channel, Lead, MessageKind, MessageStatus, ScheduledMessage
@@ -154,7 +153,7 @@ class Dispatcher:
         gathered = await gather(session, due, self._secrets)
         if gathered is None:
             return None, []
-        lease_until = await real_now(session) + timedelta(seconds=self._policy.lease)
+        lease_until = gathered.real_now + timedelta(seconds=self._policy.lease)
         intents: list[_Intent] = []
         taken: set[str] = set()
         for item in due:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from lead_orchestrator.clock import real_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind
 from lead_orchestrator.leads.opt_outs import address_kind
@@ -39,6 +38,7 @@ class Gathered:
     """
 
     now: datetime
+    real_now: datetime
     account: Account
     locations: Mapping[UUID, Location]
     schedules: Mapping[UUID, Schedule]
@@ -69,6 +69,7 @@ async def gather(session: ReadSession, due: Sequence[repository.Due], secrets: S
     shared = _Shared(setting, account, senders(account), _window(setting.config), locations, planned, traffic, refusing)
     return Gathered(
         now=setting.now,
+        real_now=setting.real_now,
         account=account,
         locations=locations,
         schedules=planned,
@@ -92,7 +93,7 @@ async def _today(session: ReadSession, setting: repository.Setting) -> _Today | 
     limit = setting.tenant.messages_per_day
     if limit is None:
         return None
-    real = await real_now(session)
+    real = setting.real_now
     midnight = real.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     sent = await repository.attempts_since(session, midnight, limit)
     return _Today(limit - sent, setting.now + (midnight + timedelta(days=1) - real))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from lead_orchestrator.clock import app_now, real_now
+from lead_orchestrator.clock import app_now, both_nows
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.leads.service import Leads, locked, locked_person
@@ -38,8 +38,8 @@ class DispatchPolicy:
     """
 
     lease: float = 30.0
-    batch: int = 10
-    share: int = 30
+    batch: int = 20
+    share: int = 60
     gathering: float = 0.02
     first_check: float = 2.0
     settle: float = 60.0
@@ -86,10 +86,11 @@ class _Page:
     @classmethod
     async def open(cls, session: WriteSession, leads: Sequence[Lead]) -> _Page:
         places = list({lead.location_id for lead in leads})
+        now, real_now = await both_nows(session)
         return cls(
             session,
-            await app_now(session),
-            await real_now(session),
+            now,
+            real_now,
             await tenancy_repository.locations_by_id(session, places),
             await schedules(session, places),
         )

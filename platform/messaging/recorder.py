@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -35,30 +36,24 @@ class _Group:
 
 
 class Recorder:
-    """Collects a tenant's results for a moment and writes them in one transaction.
+    """Collects a tenant's results for a moment and writes them in one transaction; while it does, the next ones gather.
 
-    What the group leaves out (a lead that somebody else holds, an opt-out at the provider) and every result of a group
-    that failed is written alone.
+    So groups grow with the load, and two of one tenant do not wait for each other in the database. What the group leaves
+    out (a lead that somebody else holds, an opt-out at the provider) and every result of a group that failed is written
+    alone.
     """
 
     def __init__(self, tenancy: Tenancy, ledger: Ledger, policy: DispatchPolicy) -> None:
         self._tenancy = tenancy
         self._ledger = ledger
         self._policy = policy
-        self._groups: dict[UUID, _Group] = {}
+        self._waiting: dict[UUID, deque[_Group]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     async def record(self, scope: Scope, result: Result) -> MessageStatus | None:
         """Write the result; None if somebody else has settled that attempt. It is written even if the caller is cancelled."""
-        group = self._groups.get(scope.tenant_id)
-        if group is None:
-            group = self._groups[scope.tenant_id] = _Group()
-            task = asyncio.create_task(self._write(scope, group))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+        group = self._open_group(scope)
         group.results.append(result)
-        if len(group.results) == _MOST:
-            del self._groups[scope.tenant_id]
         status = (await asyncio.shield(group.written)).get(result.message_id)
         return status or await self._alone(scope, result)
 
@@ -66,10 +61,30 @@ class Recorder:
         """Wait until everything that was handed over is written."""
         await asyncio.gather(*self._writing)
 
-    async def _write(self, scope: Scope, group: _Group) -> None:
+    def _open_group(self, scope: Scope) -> _Group:
+        """The tenant's group that gathers now."""
+        groups = self._waiting.get(scope.tenant_id)
+        if groups is None:
+            groups = self._waiting[scope.tenant_id] = deque()
+            task = asyncio.create_task(self._write(scope, groups))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        if not groups or len(groups[-1].results) == _MOST:
+            groups.append(_Group())
+        return groups[-1]
+
+    async def _write(self, scope: Scope, groups: deque[_Group]) -> None:
+        """One group after the other, until none waits."""
         await asyncio.sleep(self._policy.gathering)
-        if self._groups.get(scope.tenant_id) is group:
-            del self._groups[scope.tenant_id]
+        try:
+            while groups:
+                await self._write_group(scope, groups.popleft())
+        finally:
+            del self._waiting[scope.tenant_id]
+            for group in groups:  # none, unless this very task was cancelled
+                group.written.cancel()
+
+    async def _write_group(self, scope: Scope, group: _Group) -> None:
         try:
             group.written.set_result(await self._together(scope, group.results))
         finally:

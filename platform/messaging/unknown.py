@@ -19,6 +19,7 @@ from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.mail import Letterhead
 from lead_orchestrator.messaging.models import MessageLog
+from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.secrets import SecretOpener
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
@@ -78,7 +79,7 @@ class Resolver:
                 _Question(message, await repository.attempt_of(session, message.id, message.attempt), asked_at)
                 for message in messages
             ]
-            config = await repository.config(session) if messages else None
+            config = await tenancy_repository.messaging_config(session) if messages else None
         if config is None:
             return 0, 0
         account = Account.of(config, self._secrets)

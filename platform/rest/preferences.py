@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from lead_orchestrator.leads.consents import ConsentGiven
 from lead_orchestrator.leads.models import Channel, Lead
 from lead_orchestrator.leads.service import Leads
-from lead_orchestrator.messaging import repository as messaging_repository
 from lead_orchestrator.rest.page_texts import CHANNELS, TEXTS
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -35,7 +34,7 @@ class Preferences:
 async def offered(session: ReadSession, lead: Lead) -> Preferences:
     """What this lead may choose among: the channels it has an address for."""
     location = await repository.location(session, lead.location_id)
-    config = await messaging_repository.config(session)
+    config = await repository.messaging_config(session)
     known = {channel: address for channel in _ORDER if (address := lead.addresses.get(channel))}
     if config is None or config.whatsapp_phone_number_id is None:
         known.pop(Channel.WHATSAPP, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.tenancy.models import (
@@ -88,9 +88,15 @@ async def messaging_config(session: ReadSession) -> MessagingConfig | None:
     return await session.scalar(select(MessagingConfig).where(MessagingConfig.tenant_id == session.scope.tenant_id))
 
 
+_LOCATIONS = select(Location).where(  # asked for with every batch of messages: written once
+    Location.tenant_id == bindparam("tenant", type_=Uuid()),
+    Location.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
+)
+
+
 async def locations_by_id(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Location]:
-    statement = select(Location).where(Location.tenant_id == session.scope.tenant_id, Location.id.in_(ids))
-    return {row.id: row for row in await session.scalars(statement)}
+    found = await session.scalars(_LOCATIONS, {"tenant": session.scope.tenant_id, "ids": list(ids)})
+    return {row.id: row for row in found}
 
 
 async def active_user(session: ReadSession, user_id: UUID) -> User | None:

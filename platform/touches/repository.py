@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, or_, select, text
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, delete, exists, func, or_, select, text
 from sqlalchemy.orm import aliased
 
 from lead_orchestrator.leads.models import MessageKind, MessageStatus, ScheduledMessage
@@ -14,14 +14,19 @@ from lead_orchestrator.touches.models import TouchTemplate
 
 __all__ = ["add", "in_flight", "lock_schedule", "replace_templates", "templates"]
 
+_TEMPLATES = select(TouchTemplate).where(  # asked for with every batch: written once
+    TouchTemplate.tenant_id == bindparam("tenant", type_=Uuid()),
+    or_(
+        TouchTemplate.location_id.is_(None),
+        TouchTemplate.location_id == any_(bindparam("places", type_=ARRAY(Uuid()))),
+    ),
+)
+
 
 async def templates(session: ReadSession, location_ids: Sequence[UUID]) -> Sequence[TouchTemplate]:
     """The tenant's own templates and those of these locations."""
-    statement = select(TouchTemplate).where(
-        TouchTemplate.tenant_id == session.scope.tenant_id,
-        or_(TouchTemplate.location_id.is_(None), TouchTemplate.location_id.in_(location_ids)),
-    )
-    return list(await session.scalars(statement))
+    values = {"tenant": session.scope.tenant_id, "places": list(location_ids)}
+    return list(await session.scalars(_TEMPLATES, values))
 
 
 def add(session: WriteSession, message: ScheduledMessage) -> None:

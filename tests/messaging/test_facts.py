@@ -110,7 +110,7 @@ async def test_a_persons_other_leads_are_found_by_indexes_among_many(stack: Stac
     await connection.execute("ANALYZE leads")
     await connection.close()
 
-    statement = repository.traffic_statement(stack.tenant_id, [lead.id])
+    statement = repository.TRAFFIC.params(tenant=stack.tenant_id, leads=[lead.id])
 
     async with stack.services.tenancy.read(stack.scope) as session:
         connection_of_app = await session.connection()

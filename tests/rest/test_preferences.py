@@ -6,8 +6,8 @@ import pytest
 
 from lead_orchestrator.leads.models import Channel, Lead
 from lead_orchestrator.leads.service import locked_person
-from lead_orchestrator.messaging.repository import config as config_of
 from lead_orchestrator.rest.preferences import masked
+from lead_orchestrator.tenancy.repository import messaging_config as config_of
 from tests.messaging.leads import lead_row, make_lead
 from tests.rest.conftest import Browser
 from tests.stack import Stack
