@@ -237,7 +237,8 @@ class Dispatcher:
             "status": "SENDING",
             "at": gathered.now,
         }
-        head = Letterhead.of(lead, gathered.locations[lead.location_id], self._links)
+        shop = gathered.locations[lead.location_id]
+        head = Letterhead.of(lead, shop, self._links) if send.channel is Channel.EMAIL else Letterhead()
         expires_in = send.before - gathered.now
         letter = Letter(
             message.id, message.attempt, send.channel, address, subject, text, head, expires_in, send.template

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from lead_orchestrator.errors import BadInputError
@@ -50,8 +51,8 @@ def render(template: str, values: Mapping[str, str]) -> str:
     Raises:
         BadInputError: the template is malformed or names a variable `values` does not have; the message says where.
     """
-    parts, problems = _parsed(template)
-    problems += _unknown(parts, values)
+    parts, malformed = _parsed(template)
+    problems = [*malformed, *_unknown(parts, values)]
     if problems:
         raise BadInputError(problems[0].message, field=("template",))
     written, closing = "", False
@@ -71,7 +72,7 @@ def render(template: str, values: Mapping[str, str]) -> str:
 def check(template: str, allowed: Collection[str]) -> list[Problem]:
     """Everything that keeps the template from being rendered with the `allowed` variables, in order; empty if nothing."""
     parts, problems = _parsed(template)
-    return sorted(problems + _unknown(parts, allowed), key=lambda problem: problem.position)
+    return sorted([*problems, *_unknown(parts, allowed)], key=lambda problem: problem.position)
 
 
 def variables(template: str) -> list[str]:
@@ -81,6 +82,8 @@ def variables(template: str) -> list[str]:
 
 def clean(value: str) -> str:
     """A value fit for one line of a message: trimmed, white space single, control and invisible characters removed."""
+    if value.isascii() and value.isprintable():
+        return " ".join(value.split())
     spaced = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", value))
     visible = (c for c in spaced if not unicodedata.category(c).startswith("C") or c in _JOINERS)
     return " ".join("".join(visible).split())
@@ -88,7 +91,7 @@ def clean(value: str) -> str:
 
 def segments(text: str) -> tuple[Encoding, int]:
     """How a text message travels and in how many parts, each of which is paid for; no text is no part."""
-    encoding: Encoding = "GSM-7" if all(character in _WIDTHS for character in text) else "UCS-2"
+    encoding: Encoding = "GSM-7" if _WIDTHS.keys() >= set(text) else "UCS-2"
     widths = [_WIDTHS[c] if encoding == "GSM-7" else 1 + (ord(c) > 0xFFFF) for c in text]  # noqa: PLR2004  # surrogates
     alone, joined = _ROOM[encoding]
     if sum(widths) <= alone:
@@ -101,7 +104,8 @@ def segments(text: str) -> tuple[Encoding, int]:
     return encoding, count
 
 
-def _parsed(template: str) -> tuple[list[str | _Variable], list[Problem]]:
+@lru_cache(maxsize=1024)  # one schedule's templates are filled in for every lead
+def _parsed(template: str) -> tuple[Sequence[str | _Variable], Sequence[Problem]]:
     parts: list[str | _Variable] = []
     problems: list[Problem] = []
     end = 0
@@ -116,7 +120,7 @@ def _parsed(template: str) -> tuple[list[str | _Variable], list[Problem]]:
         else:
             problems.append(_malformed(token[0], token.start()))
     parts.append(template[end:])
-    return parts, problems
+    return tuple(parts), tuple(problems)
 
 
 def _malformed(token: str, position: int) -> Problem:
@@ -126,12 +130,12 @@ def _malformed(token: str, position: int) -> Problem:
     return Problem(position, f"{token!r} {place} is no variable; write {{name}} or {{name|default}}")
 
 
-def _unknown(parts: list[str | _Variable], known: Collection[str]) -> list[Problem]:
-    names = ", ".join(sorted(known)) or "none"
+def _unknown(parts: Sequence[str | _Variable], known: Collection[str]) -> list[Problem]:
+    unknown = [part for part in parts if isinstance(part, _Variable) and part.name not in known]
+    names = (", ".join(sorted(known)) or "none") if unknown else ""
     return [
         Problem(part.position, f"unknown variable {part.name!r} at character {part.position + 1}; known are: {names}")
-        for part in parts
-        if isinstance(part, _Variable) and part.name not in known
+        for part in unknown
     ]
 
 

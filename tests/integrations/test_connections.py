@@ -48,6 +48,14 @@ async def test_waiting_for_a_free_connection_is_certainly_not_accepted(wire: Wir
     assert len(wire.requests) == 1
 
 
+async def test_a_cookie_that_was_set_for_one_franchise_is_not_sent_for_the_next(wire: Wire) -> None:
+    wire.answers(Answer(200, {}, {"Set-Cookie": "account=AC1; Path=/"}), Answer(200, {}))
+    async with open_client(10) as http:
+        await http.get(wire.url)
+        await http.get(wire.url)
+    assert ["cookie" in {name.lower() for name in request.headers} for request in wire.requests] == [False, False]
+
+
 async def test_addresses_and_headers_go_out_as_they_are_written(wire: Wire) -> None:
     wire.answers(Answer(200, {"name": "Ada"}))
     async with open_client(10) as http:

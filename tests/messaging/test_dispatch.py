@@ -14,6 +14,7 @@ from lead_orchestrator.chat.models import ChatSession, ChatState
 from lead_orchestrator.db import database_url
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus
 from lead_orchestrator.leads.service import Leads, locked
+from lead_orchestrator.messaging.ledger import DispatchPolicy
 from lead_orchestrator.messaging.models import MessageLog
 from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.sessions import WriteSession
@@ -24,6 +25,7 @@ from tests.messaging.leads import change, lead_row, made_message, make_lead, tou
 from tests.stack import Stack, open_stack
 from tests.waiting import until_elapsed
 
+BATCH, SHARE = DispatchPolicy().batch, DispatchPolicy().share
 Ending = Callable[[Leads, WriteSession, Lead], Awaitable[Any]]
 
 
@@ -526,16 +528,16 @@ async def test_a_lead_gets_one_message_at_a_time(stack: Stack) -> None:
 
 
 async def test_a_batch_that_only_waits_for_others_does_not_ask_for_the_next_turn(stack: Stack) -> None:
-    leads = [await make_lead(stack) for _ in range(10)]
+    leads = [await make_lead(stack) for _ in range(BATCH)]
     for lead in leads:
         await made_message(stack, lead, "And another thing", due_at=leads[-1].created_at)
     async with holding(stack.world, "twilio") as hold:
         sending = asyncio.create_task(dispatch(stack))
-        await hold.reached(10)
+        await hold.reached(BATCH)
 
         waiting = await stack.services.dispatcher.dispatch(stack.tenant_id)
 
-    assert (waiting.claimed, waiting.full) == (10, False)
+    assert (waiting.claimed, waiting.full) == (BATCH, False)
     await sending
 
 
@@ -550,30 +552,30 @@ async def test_any_number_of_dispatchers_send_each_message_once(stack: Stack) ->
 
 
 async def test_the_next_batch_is_rung_for_while_the_calls_of_this_one_are_under_way(stack: Stack) -> None:
-    for _ in range(15):
+    for _ in range(BATCH + 5):
         await make_lead(stack)
     rung = asyncio.Event()
 
     async def more() -> None:
         rung.set()
 
-    async with holding(stack.world, "twilio", count=10) as hold:
+    async with holding(stack.world, "twilio", count=BATCH) as hold:
         first = asyncio.create_task(stack.services.dispatcher.dispatch(stack.tenant_id, more=more))
         await asyncio.wait_for(rung.wait(), 60)
-        await hold.reached(10)
+        await hold.reached(BATCH)
         second = await stack.services.dispatcher.dispatch(stack.tenant_id, more=more)
         assert not first.done()
 
     assert (dict(second.outcomes), second.full) == ({"SENT": 5}, False)
-    assert (await first).outcomes == {"SENT": 10}
+    assert (await first).outcomes == {"SENT": BATCH}
 
 
 async def test_a_fresh_quote_is_answered_at_once_beside_a_backlog(stack: Stack) -> None:
-    for _ in range(40):
+    for _ in range(SHARE + 10):
         await make_lead(stack)
-    async with holding(stack.world, "twilio", count=30) as hold:
-        backlog = [asyncio.create_task(dispatch(stack)) for _ in range(4)]
-        await hold.reached(30)
+    async with holding(stack.world, "twilio", count=SHARE) as hold:
+        backlog = [asyncio.create_task(dispatch(stack)) for _ in range(SHARE // BATCH + 1)]
+        await hold.reached(SHARE)
         fresh = await make_lead(stack)
 
         sent = await stack.services.dispatcher.dispatch(stack.tenant_id, fresh.id)
@@ -581,7 +583,7 @@ async def test_a_fresh_quote_is_answered_at_once_beside_a_backlog(stack: Stack) 
         assert sent.outcomes == {"SENT": 1}
         assert len(stack.texts()) == 1
     await asyncio.gather(*backlog)
-    assert len(stack.texts()) == 41
+    assert len(stack.texts()) == SHARE + 11
 
 
 async def test_resuming_goes_on_where_the_touches_were_paused(stack: Stack) -> None:
@@ -684,13 +686,13 @@ async def test_the_channel_of_the_schedule_is_taken_for_a_lead_with_both(stack: 
 
 
 async def test_a_tenant_without_settings_waits_without_spinning(stack: Stack) -> None:
-    for _ in range(10):
+    for _ in range(BATCH):
         await make_lead(stack)
     await set_tenant(stack, "DELETE FROM tenant_messaging_configs WHERE tenant_id = :tenant")
 
     sent = await stack.services.dispatcher.dispatch(stack.tenant_id)
 
-    assert (sent.claimed, sent.full, sent.outcomes) == (10, False, {})
+    assert (sent.claimed, sent.full, sent.outcomes) == (BATCH, False, {})
 
 
 async def test_replies_keep_to_their_channel(stack: Stack) -> None:
