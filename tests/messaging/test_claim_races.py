@@ -14,11 +14,12 @@ from sqlalchemy import text
 from lead_orchestrator.chat.models import ChatSession, ChatState
 from lead_orchestrator.leads.models import Channel, Lead, LeadStatus
 from lead_orchestrator.leads.service import Leads, locked_person
+from lead_orchestrator.messaging.ledger import DispatchPolicy
 from lead_orchestrator.tenancy.sessions import WriteSession
 from tests.messaging.leads import make_lead
 from tests.stack import Stack
 
-LEADS = 40
+LEADS = 4 * DispatchPolicy().batch  # more than two dispatchers claim at once
 Ending = Callable[[Leads, WriteSession, Lead], Awaitable[Any]]
 
 
@@ -32,7 +33,9 @@ async def book(leads: Leads, session: WriteSession, lead: Lead) -> None:
 
 async def take_over(_leads: Leads, session: WriteSession, lead: Lead) -> None:
     chat = {"tenant_id": lead.tenant_id, "location_id": lead.location_id, "lead_id": lead.id}
-    session.add(ChatSession(**chat, channel=Channel.SMS, state=ChatState.HUMAN, created_at=lead.created_at))
+    session.add(
+        ChatSession(**chat, channel=Channel.SMS, state=ChatState.HUMAN, verified=True, created_at=lead.created_at)
+    )
 
 
 @pytest.mark.parametrize("ending", [opt_out, book, take_over])
