@@ -143,6 +143,7 @@ def graphql_services(
         booking=services.booking,
         appointments=services.appointments,
         calendars=services.calendars.connections,
+        freshness=services.calendars.freshness,
         links=services.links,
         access=access,
         development=not services.settings.production,
@@ -158,7 +159,9 @@ def graphql_services(
 
 def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
-    appointments = AppointmentPages(services.tenancy, services.appointments, services.links)
+    appointments = AppointmentPages(
+        services.tenancy, services.appointments, services.links, services.calendars.freshness
+    )
     google = GoogleCalendarWebhook(services.tenancy, services.links, queue.calendar)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)

@@ -15,6 +15,7 @@ from strawberry.types import Info
 from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
+from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.graphql.budgets import Budgets
@@ -65,6 +66,7 @@ class GraphQLServices:
     booking: Booking | None = None
     appointments: Appointments | None = None
     calendars: GoogleConnections | None = None
+    freshness: Freshness | None = None
     links: LinkSigner | None = None
     places: Places | None = None
     limits: PublicLimits | None = None
@@ -126,8 +128,7 @@ class Context:
         may see: only the answer is for them."""
         if self.claims.role is not Role.VISITOR:
             return await self.run(query)
-        service = replace(self.scope, role=None, lead_id=None, session_id=None)
-        async with self._lock, self.services.tenancy.read(service) as session:
+        async with self._lock, self.services.tenancy.read(self._service()) as session:
             return await query(session)
 
     @asynccontextmanager
@@ -141,6 +142,20 @@ class Context:
             async with session.attempt():
                 yield session
                 await session.flush()
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[WriteSession]:
+        """As `writing`; for a visitor in a service's session of its locations, which commits at the end of the block."""
+        if self.claims.role is not Role.VISITOR:
+            async with self.writing() as session:
+                yield session
+            return
+        async with self._lock, self.services.tenancy.write(self._service()) as session:
+            yield session
+
+    def _service(self) -> Scope:
+        """Of what a visitor starts: the service reads more than they may see."""
+        return replace(self.scope, role=None, lead_id=None, session_id=None)
 
     @property
     def wrote(self) -> bool:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from lead_orchestrator.booking.appointments.customers import OwnAppointment, opened_link, own_appointment
 from lead_orchestrator.booking.appointments.invites import as_calendar
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.errors import AppError, BadInputError
 from lead_orchestrator.rest.appointment_texts import TEXTS
@@ -34,6 +35,7 @@ class AppointmentPages:
     tenancy: Tenancy
     appointments: Appointments
     links: LinkSigner
+    freshness: Freshness
 
     async def show(self, request: Request) -> Response:
         """`GET /a/{token}`"""
@@ -47,6 +49,9 @@ class AppointmentPages:
             return _ended(request)
         try:
             fields = await form_fields(request)
+            if "cancel" not in fields:
+                scope = Scope.service(link.tenant_id, SUBJECT)
+                await self.freshness.before_move(scope, link.appointment_id, _moment(fields))
             async with self.tenancy.write(Scope.service(link.tenant_id, SUBJECT)) as session:
                 own = await own_appointment(session, link)
                 if own is None:

@@ -48,13 +48,13 @@ PUBLIC: Final[Who] = EVERYBODY | {None}
 
 OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.addClosure": MANAGERS,
-    "Mutation.bookAppointment": STAFF,
+    "Mutation.bookAppointment": STAFF | VISITORS,
     "Mutation.cancelAppointment": STAFF,
     "Mutation.cancelMessage": STAFF,
     "Mutation.connectGoogleCalendar": MANAGERS,
     "Mutation.createLead": STAFF,
     "Mutation.disconnectGoogleCalendar": MANAGERS,
-    "Mutation.holdSlot": STAFF,
+    "Mutation.holdSlot": STAFF | VISITORS,
     "Mutation.impersonateTenant": ADMINISTRATORS,
     "Mutation.optOutLead": STAFF,
     "Mutation.pauseTouches": STAFF,

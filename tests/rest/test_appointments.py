@@ -57,7 +57,7 @@ async def booked(stack: Stack) -> Booked:
 @pytest_asyncio.fixture
 async def pages(stack: Stack) -> AsyncIterator[Browser]:
     services = stack.services
-    made = AppointmentPages(services.tenancy, services.appointments, services.links)
+    made = AppointmentPages(services.tenancy, services.appointments, services.links, services.calendars.freshness)
     routes = [
         Route("/a/{token}", made.show, methods=["GET"]),
         Route("/a/{token}", made.change, methods=["POST"]),

@@ -12,6 +12,7 @@ from lead_orchestrator.catalog.models import Service
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
+    "appointment",
     "booked_services",
     "by_nonce",
     "cancel_expired_holds",
@@ -52,6 +53,10 @@ async def location_of(session: ReadSession, appointment_id: UUID) -> UUID | None
         Appointment.tenant_id == session.scope.tenant_id, Appointment.id == appointment_id
     )
     return await session.scalar(statement)
+
+
+async def appointment(session: ReadSession, appointment_id: UUID) -> Appointment | None:
+    return await session.get(Appointment, (session.scope.tenant_id, appointment_id))
 
 
 async def get_for_update(session: WriteSession, appointment_id: UUID) -> Appointment | None:

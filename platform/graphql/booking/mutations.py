@@ -10,7 +10,9 @@ import strawberry
 
 from lead_orchestrator.booking import models
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.appointments.visitors import check_own, visitors_wish
 from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
+from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.booking.tokens import Offer
 from lead_orchestrator.errors import AppError, BadInputError, UnavailableError
@@ -21,10 +23,12 @@ from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.addresses import checked_email, checked_phone
 from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["AppointmentMutations"]
 
 Work = Callable[[Appointments, WriteSession], Awaitable[models.Appointment]]
+Look = Callable[[Freshness], Awaitable[None]]
 LONGEST_NAME = 100
 
 
@@ -131,18 +135,33 @@ class AppointmentMutations:
         async def work(appointments: Appointments, session: WriteSession) -> models.Appointment:
             wanted = offer(input.location_id, input.service_ids, input.starts_at)
             lead_id = decode(Kind.LEAD, input.lead_id, field="leadId") if input.lead_id else None
+            if _visits(info):
+                check_own(lead_id, info.context.claims.lead_id)
             return await appointments.hold(session, wanted, lead_id, input.idempotency_key)
 
-        return await _answer(info, work)
+        async def look(freshness: Freshness) -> None:
+            wanted = offer(input.location_id, input.service_ids, input.starts_at)
+            await freshness.before_offer(info.context.scope, wanted)
+
+        return await _answer(info, work, look)
 
     @strawberry.mutation
     async def book_appointment(self, info: Request, input: BookAppointmentInput) -> AppointmentPayload:  # noqa: A002 - the contract's name
         """The lead's touches end, the customer gets a confirmation and is reminded a day and an hour before."""
 
         async def work(appointments: Appointments, session: WriteSession) -> models.Appointment:
-            return await appointments.book(session, input.wanted(), input.idempotency_key)
+            return await appointments.book(session, wanted(), input.idempotency_key)
 
-        return await _answer(info, work)
+        async def look(freshness: Freshness) -> None:
+            await freshness.before_booking(info.context.scope, wanted())
+
+        def wanted() -> Wanted:
+            what, claims = input.wanted(), info.context.claims
+            if not _visits(info):
+                return what
+            return visitors_wish(what, claims.lead_id, chats=claims.session_id is not None)
+
+        return await _answer(info, work, look)
 
     @strawberry.mutation
     async def reschedule_appointment(
@@ -157,7 +176,10 @@ class AppointmentMutations:
         async def work(appointments: Appointments, session: WriteSession) -> models.Appointment:
             return await appointments.reschedule(session, _key(id), starts_at, idempotency_key)
 
-        return await _answer(info, work)
+        async def look(freshness: Freshness) -> None:
+            await freshness.before_move(info.context.scope, _key(id), starts_at)
+
+        return await _answer(info, work, look)
 
     @strawberry.mutation
     async def cancel_appointment(
@@ -198,13 +220,21 @@ def _key(appointment_id: str) -> UUID:
     return decode(Kind.APPOINTMENT, appointment_id, field="id")
 
 
-async def _answer(info: Request, work: Work) -> AppointmentPayload:
-    appointments = info.context.services.appointments
+def _visits(info: Request) -> bool:
+    return info.context.claims.role is Role.VISITOR
+
+
+async def _answer(info: Request, work: Work, look: Look | None = None) -> AppointmentPayload:
+    """`look` is what is asked of others beforehand: never while this operation has a transaction open."""
+    services = info.context.services
     try:
-        if appointments is None:
+        if services.appointments is None:
             raise UnavailableError("nothing can be booked here")
-        async with info.context.writing() as session:
-            row = await work(appointments, session)
+        if look is not None and services.freshness is not None and not info.context.wrote:
+            await look(services.freshness)
+        async with info.context.changing() as session:
+            row = await work(services.appointments, session)
     except AppError as error:
         return AppointmentPayload(appointment=None, errors=[UserError.of(error)])
-    return AppointmentPayload(appointment=Appointment.of(row), errors=[])
+    shown = Appointment.of_visitor(row) if _visits(info) else Appointment.of(row)
+    return AppointmentPayload(appointment=shown, errors=[])

@@ -14,6 +14,7 @@ import strawberry
 from lead_orchestrator.booking import models, repository
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.booking.repository import AppointmentQuery
+from lead_orchestrator.errors import ForbiddenError
 from lead_orchestrator.graphql.catalog.types import Service, money
 from lead_orchestrator.graphql.connections import Connection, Count, Node
 from lead_orchestrator.graphql.context import Request
@@ -24,6 +25,8 @@ from lead_orchestrator.graphql.money import Money
 from lead_orchestrator.graphql.tenant_types import Location
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.keyset import After
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["APPOINTMENT_ORDER", "Appointment", "AppointmentConnection", "AppointmentFilter", "Slot"]
 
@@ -84,6 +87,13 @@ class Appointment(Node):
             sync_error=row.sync_error,
         )
 
+    @classmethod
+    def of_visitor(cls, row: models.Appointment) -> Appointment:
+        """As a visitor sees what they booked: nothing of the lead that it became, and nothing of other systems."""
+        shown = cls.of(row)
+        shown.lead_key, shown.shopmonkey_appointment_id, shown.sync_error = None, None, None
+        return shown
+
     @strawberry.field
     async def manage_url(self, info: Request) -> str:
         """Where the customer moves or cancels it."""
@@ -97,6 +107,8 @@ class Appointment(Node):
 
     @strawberry.field
     async def location(self, info: Request) -> Location:
+        if info.context.claims.role is Role.VISITOR:
+            raise ForbiddenError("a VISITOR may not ask for the location of an appointment: it is the one they book at")
         row = await info.context.loaders.locations.load(self.location_key)
         if row is None:
             raise LookupError("an appointment without its location")
@@ -105,11 +117,17 @@ class Appointment(Node):
     @strawberry.field
     async def services(self, info: Request) -> list[Service]:
         """As the catalog has them now, in the order of the booking."""
+        if info.context.claims.role is Role.VISITOR:
+            found = await info.context.serving(lambda session: repository.services_of(session, [self.key]))
+            return [Service.of(row) for row in found.get(self.key, [])]
         return [Service.of(row) for row in await info.context.loaders.appointment_services.load(self.key)]
 
     @strawberry.field
     async def local_start(self, info: Request) -> str:
-        row = await info.context.loaders.locations.load(self.location_key)
+        if info.context.claims.role is Role.VISITOR:
+            row = await info.context.serving(lambda session: tenancy_repository.location(session, self.location_key))
+        else:
+            row = await info.context.loaders.locations.load(self.location_key)
         zone = ZoneInfo(row.timezone if row else "UTC")
         return self.starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
 

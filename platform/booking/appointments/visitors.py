@@ -1,0 +1,38 @@
+"""What visitors of a booking page or a chat may book: for themselves only.
+
+A phone number that is typed is no identity. It makes a lead, or adds to one, and shows nothing of it; the only lead a visitor
+may name is the one their token was given by a signed link or a confirmed code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from lead_orchestrator.booking.appointments.wanted import Wanted
+from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.leads.models import LeadSource
+
+__all__ = ["check_own", "visitors_wish"]
+
+
+def visitors_wish(wanted: Wanted, own_lead: UUID | None, *, chats: bool) -> Wanted:
+    """`wanted` as a visitor may have it: for a customer they describe, or else for the lead of their token. `chats`: they come
+    from a conversation, not from a booking page.
+
+    Raises:
+        NotFoundError: it is for another lead.
+        BadInputError: CUSTOMER_NEEDED.
+    """
+    check_own(wanted.lead_id, own_lead)
+    if wanted.customer is None and own_lead is None:
+        raise BadInputError("nobody is named who comes: send a customer", code="CUSTOMER_NEEDED", field=("customer",))
+    lead_id = None if wanted.customer is not None else own_lead
+    return replace(wanted, lead_id=lead_id, source=LeadSource.WEB_CHAT if chats else LeadSource.API)
+
+
+def check_own(lead_id: UUID | None, own_lead: UUID | None) -> None:
+    """Raises NotFoundError: the lead is not the visitor's own."""
+    if lead_id is not None and lead_id != own_lead:
+        raise NotFoundError(f"there is no lead {encode(Kind.LEAD, lead_id)}", field=("leadId",))
