@@ -34,6 +34,7 @@ from lead_orchestrator.bench import graphql as bench_graphql
 from lead_orchestrator.bench import report as bench_report
 from lead_orchestrator.bench import slots as bench_slots
 from lead_orchestrator.bench import webhook as bench_webhook
+from lead_orchestrator.chaos import booking as chaos_booking
 from lead_orchestrator.chaos import dispatch as chaos_dispatch
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
@@ -103,11 +104,15 @@ class BenchName(StrEnum):
     WEBHOOK = "webhook"
 
 
-CHAOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {"dispatch": chaos_dispatch.run}
+CHAOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
+    "booking": chaos_booking.run,
+    "dispatch": chaos_dispatch.run,
+}
 
 
 class ChaosName(StrEnum):
     ALL = "all"
+    BOOKING = "booking"
     DISPATCH = "dispatch"
 
 

@@ -1,6 +1,7 @@
-"""Workers as processes of their own that can be killed at any moment and started within milliseconds.
+"""Workers and apis as processes of their own that can be killed at any moment and started within milliseconds.
 
-Run as a program it imports everything once and forks a worker for each line it reads: kills hit work, not imports.
+Run as a program it imports everything once and forks a worker or an api for each byte it reads: kills hit work, not imports. All
+apis answer at one address, which outlives them.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvloop
 
+from lead_orchestrator.demo.run import listen, run_api
 from lead_orchestrator.errors import AppError
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.log import configure_logging
@@ -23,7 +26,8 @@ from lead_orchestrator.settings import Settings, load_settings
 
 __all__ = ["Nursery", "environment", "nursery"]
 
-_READY = b"ready\n"
+_READY = "ready"
+_WORKER, _API = b"w", b"a"
 
 
 def environment(settings: Settings, **changes: str) -> dict[str, str]:
@@ -38,21 +42,29 @@ def environment(settings: Settings, **changes: str) -> dict[str, str]:
 
 
 class Nursery:
-    """Starts workers one by one; `kill` is kill -9."""
+    """Starts processes one by one; `kill` is kill -9. Whoever asks at `api_url` while no api runs waits for the next one."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, api_url: str) -> None:
         self._process = process
+        self.api_url = api_url
 
     async def start(self) -> int:
         """The process id of a new worker."""
+        return await self._started(_WORKER)
+
+    async def start_api(self) -> int:
+        """The process id of a new api."""
+        return await self._started(_API)
+
+    async def _started(self, kind: bytes) -> int:
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the nursery was started without pipes")
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(kind)
         await self._process.stdin.drain()
         return int(await self._process.stdout.readline())
 
-    def kill(self, worker: int) -> None:
-        os.kill(worker, signal.SIGKILL)
+    def kill(self, process_id: int) -> None:
+        os.kill(process_id, signal.SIGKILL)
 
     def cpu_seconds(self, worker: int) -> float:
         """What the worker has used of the processors, user and system, as Linux counts it."""
@@ -75,9 +87,10 @@ async def nursery(settings: Settings, log: Path, **changes: str) -> AsyncIterato
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the nursery was started without pipes")
     try:
-        if await process.stdout.readline() != _READY:
+        ready, _, port = (await process.stdout.readline()).decode().strip().partition(" ")
+        if ready != _READY:
             raise AppError(f"no worker can be started: {_last_words(log)}")
-        yield Nursery(process)
+        yield Nursery(process, f"http://127.0.0.1:{port}")
     finally:
         process.stdin.close()
         await process.wait()
@@ -97,22 +110,28 @@ async def _work(settings: Settings) -> None:
         await worker.close()
 
 
-def _worker(settings: Settings) -> None:
+async def _answer(settings: Settings, listener: socket.socket) -> None:
+    async with run_api(settings, listener):
+        await asyncio.Event().wait()
+
+
+def _child(settings: Settings, work: Coroutine[None, None, None]) -> None:
     os.close(sys.stdin.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     configure_logging(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings))
+        runner.run(work)
 
 
 def _serve() -> None:
-    settings, children = load_settings(), set[int]()
-    sys.stdout.buffer.write(_READY)
+    settings, children, listener = load_settings(), set[int](), listen("127.0.0.1", 0)
+    listener.listen()
+    sys.stdout.write(f"{_READY} {listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    while os.read(sys.stdin.fileno(), 1):  # one by one: a child must not inherit what was read ahead
+    while kind := os.read(sys.stdin.fileno(), 1):  # one by one: a child must not inherit what was read ahead
         child = os.fork()
         if not child:
-            _worker(settings)
+            _child(settings, _answer(settings, listener) if kind == _API else _work(settings))
             os._exit(0)
         children.add(child)
         sys.stdout.write(f"{child}\n")

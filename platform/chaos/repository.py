@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.db import database_url
+from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["Attempt", "add_first_touches", "first_touches", "open_attempts", "postmaster", "unsettled"]
+__all__ = [
+    "Attempt",
+    "Stored",
+    "add_first_touches",
+    "appointments",
+    "first_touches",
+    "leased",
+    "open_attempts",
+    "overlaps",
+    "owed",
+    "postmaster",
+    "unsettled",
+    "unsynced",
+]
 
 _LEADS = text("""
   INSERT INTO leads (tenant_id, location_id, phone, email, source, enrolled_at, consented, created_at, last_activity_at)
@@ -34,6 +49,14 @@ _UNSETTLED = text("""
 _STATUSES = text("""
   SELECT coalesce(l.phone, l.email) AS address, m.status, m.channel FROM scheduled_messages m
   JOIN leads l ON l.tenant_id = m.tenant_id AND l.id = m.lead_id WHERE m.tenant_id = :tenant AND m.touch_number = 1""")
+_APPOINTMENTS = text("SELECT id, starts_at, status FROM appointments WHERE tenant_id = :tenant")
+_OVERLAPS = text("""
+  SELECT count(*) FROM appointments a JOIN appointments b
+    ON b.tenant_id = a.tenant_id AND b.location_id = a.location_id AND b.bay = a.bay AND b.during && a.during AND b.id > a.id
+  WHERE a.tenant_id = :tenant AND a.status = 'CONFIRMED' AND b.status = 'CONFIRMED'""")
+_LEASED = text("SELECT count(*) FROM outbox WHERE tenant_id = :tenant AND lease_until > now()")
+_OWED = text("SELECT count(*) FROM outbox WHERE tenant_id = :tenant AND status = 'PENDING'")
+_UNSYNCED = text("SELECT count(*) FROM appointments WHERE tenant_id = :tenant AND sync_status <> 'SYNCED'")
 _POSTMASTER = text(r"SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::integer")
 
 MAILS = 10  # every so manieth lead has an address for mail only
@@ -69,6 +92,45 @@ async def first_touches(session: ReadSession) -> Sequence[tuple[str, str, str]]:
     """Address, status and channel of each first touch."""
     rows = await session.execute(_STATUSES, {"tenant": session.scope.tenant_id})
     return [(row.address, row.status, row.channel) for row in rows]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An appointment, by the id that other systems know."""
+
+    id: str
+    starts_at: datetime
+    confirmed: bool
+
+
+async def appointments(session: ReadSession) -> Sequence[Stored]:
+    """All there are, whatever became of them."""
+    rows = await session.execute(_APPOINTMENTS, {"tenant": session.scope.tenant_id})
+    return [Stored(encode(Kind.APPOINTMENT, key), starts_at, status == "CONFIRMED") for key, starts_at, status in rows]
+
+
+async def overlaps(session: ReadSession) -> int:
+    """Pairs of confirmed appointments that share a bay."""
+    return await _count(session, _OVERLAPS)
+
+
+async def leased(session: ReadSession) -> int:
+    """What other systems are being told, or were when their worker died."""
+    return await _count(session, _LEASED)
+
+
+async def owed(session: ReadSession) -> int:
+    """What other systems have not been told yet."""
+    return await _count(session, _OWED)
+
+
+async def unsynced(session: ReadSession) -> int:
+    """Appointments that do not say that all systems know them."""
+    return await _count(session, _UNSYNCED)
+
+
+async def _count(session: ReadSession, statement: TextClause) -> int:
+    return int(await session.scalar(statement, {"tenant": session.scope.tenant_id}) or 0)
 
 
 async def postmaster(admin_url: str) -> int:
