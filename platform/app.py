@@ -34,6 +34,7 @@ from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.alarms import Alarms
+from lead_orchestrator.jobs.bells import AnswerBell
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.admission import admitted
@@ -88,6 +89,9 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         alarms = Alarms(queue)
         stack.push_async_callback(alarms.close)
         services.tenancy.on_alarm = alarms.ring
+        answers = AnswerBell(queue)
+        stack.push_async_callback(answers.close)
+        services.tenancy.on_chats = answers.ring
         access = Access(verifier, revocations)
         limits = PublicLimits(queue.redis, public_rates(settings))
         graphql = graphql_services(services, queue, access, limits)

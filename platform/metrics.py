@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [
+    "ANSWERS",
+    "BLOCKED",
     "DUE_LAG",
     "EVENTS",
     "JOB_SECONDS",
     "LEADS",
+    "MODEL_FAILURES",
     "PLANNED",
     "PLANS_COMPILED",
     "PLANS_KEPT",
@@ -30,6 +33,9 @@ PLANS_KEPT = Gauge("lead_plans_kept", "Statements that the planner keeps.")
 LEADS = Counter("lead_enrolled_total", "Leads whose touches were started.")
 EVENTS = Counter("lead_webhook_events_total", "Inbox events by what became of them.", ["outcome"])
 SENDS = Counter("lead_sends_total", "Messages by what became of them.", ["outcome"])
+ANSWERS = Counter("lead_assistant_answers_total", "Turns of the assistant by what became of them.", ["outcome"])
+BLOCKED = Counter("lead_assistant_blocked_total", "Answers that the guard kept back, by why.", ["why"])
+MODEL_FAILURES = Counter("lead_model_failures_total", "Calls of the model without an answer, by why.", ["code"])
 DUE_LAG = Gauge("lead_due_lag_seconds", "By how much the oldest due message is late.")
 JOB_SECONDS = Histogram("lead_job_seconds", "Time of a job, by name.", ["job"], buckets=_QUICK)
 

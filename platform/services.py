@@ -18,14 +18,18 @@ from lead_orchestrator.booking.calendar.sync import GoogleSync
 from lead_orchestrator.booking.outbox.dispatch import OutboxDispatcher, OutboxPolicy
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
+from lead_orchestrator.chat.assistant.service import Assistant
+from lead_orchestrator.chat.assistant.setup import Defaults, Setups
 from lead_orchestrator.chat.conversations import Chats, Conversations
 from lead_orchestrator.chat.handoff import HandOff
+from lead_orchestrator.chat.tools.toolbox import Tools
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.integrations.connections import open_client
 from lead_orchestrator.integrations.google_calendar.client import GoogleCalendarClient
 from lead_orchestrator.integrations.google_calendar.models import GoogleApp
 from lead_orchestrator.integrations.google_calendar.oauth import GoogleOAuth
+from lead_orchestrator.integrations.openai.client import OpenAIClient
 from lead_orchestrator.integrations.providers import ProviderError
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.shopmonkey.appointments import ShopMonkeyAppointments
@@ -94,6 +98,7 @@ class Services:
     inbound: Inbound
     chats: Chats
     hand_off: HandOff
+    assistant: Assistant
     onboarding: Onboarding
     tenants: Tenants
     catalog: CatalogSync
@@ -115,17 +120,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         size=settings.database_pool_size,
     )
     reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
+    model = OpenAIClient()
     async with open_client(_CONNECTIONS) as http:
         try:
-            services = _wire(settings, engines, reader, http)
+            services = _wire(settings, engines, reader, http, model)
             yield services
             await services.recorder.close()
         finally:
+            await model.close()
             await reader.close()
             await engines.dispose()
 
 
-def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.AsyncClient) -> Services:
+def _wire(
+    settings: Settings, engines: Engines, reader: Reader, http: httpx.AsyncClient, model: OpenAIClient
+) -> Services:
     tenancy, lookups = Tenancy(engines), Lookups(engines.app)
     keys = secret_keys(settings)
     secrets, links = SecretBox(keys), LinkSigner(keys, settings.public_url)
@@ -145,6 +154,10 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
     ledger = Ledger(leads, policy)
     recorder = Recorder(tenancy, ledger, policy)
     chats = Chats(leads, secrets)
+    hand_off = HandOff(chats)
+    booking, appointments = Booking(links), Appointments(leads, links)
+    tools = Tools(tenancy, booking, appointments)
+    setups = Setups(_assistant_defaults(settings), secrets)
 
     async def owns_location(api_key: str, location_id: str) -> bool:
         try:
@@ -166,11 +179,12 @@ def _wire(settings: Settings, engines: Engines, reader: Reader, http: httpx.Asyn
         dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
         messages=Messages(ledger, secrets, links, Conversations()),
-        booking=Booking(links),
-        appointments=Appointments(leads, links),
+        booking=booking,
+        appointments=appointments,
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         chats=chats,
-        hand_off=HandOff(chats),
+        hand_off=hand_off,
+        assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups),
         onboarding=Onboarding(tenancy, secrets, owns_location),
         tenants=Tenants(tenancy),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
@@ -201,6 +215,12 @@ def _calendars(
         crm=CrmCalendar(tenancy, shopmonkey, appointments, secrets, leads, settings.calendar_poll_seconds),
         freshness=Freshness(google, settings.calendar_fresh_seconds),
         outbox=OutboxDispatcher(tenancy, appointments, client, connections, secrets, policy),
+    )
+
+
+def _assistant_defaults(settings: Settings) -> Defaults:
+    return Defaults(
+        settings.openai_api_key, settings.openai_model, settings.openai_base_url, settings.assistant_tokens_per_month
     )
 
 

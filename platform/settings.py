@@ -56,6 +56,18 @@ class Settings(BaseSettings):
     )
     google_client_secret: SecretStr | None = Field(None, description="The OAuth client's secret.")
 
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1",
+        description="Where chat completions are asked for; anything that speaks the protocol.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, description="Of franchises without a key of their own. Unset: rules answer their customers."
+    )
+    openai_model: str = Field("gpt-4.1-mini", description="Of franchises that name no other.")
+    assistant_tokens_per_month: Annotated[int, Field(ge=0)] = Field(
+        2_000_000, description="What a franchise's assistant may use, unless an administrator sets another budget."
+    )
+
     calendar_poll_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         300, description="Between two looks at a calendar of which nobody said that it changed."
     )
@@ -135,6 +147,7 @@ class Settings(BaseSettings):
             "sendgrid_base_url",
             "whatsapp_base_url",
             "google_base_url",
+            "openai_base_url",
         ):
             if not getattr(self, name).startswith("https://"):
                 raise ValueError(

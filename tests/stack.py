@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.clock import clock_offset, set_clock_offset
 from lead_orchestrator.db import database_url
+from lead_orchestrator.sandbox.openai_world import MODEL
 from lead_orchestrator.sandbox.seed import SUN_SHADE, DemoFranchise, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
@@ -48,6 +49,9 @@ def stack_settings(database: TestDatabase, redis_url: str, sandbox: SandboxServe
         "google_base_url": sandbox.google_url,
         "google_client_id": sandbox.world.google.client_id,
         "google_client_secret": SecretStr(sandbox.world.google.client_secret),
+        "openai_base_url": sandbox.openai_url,
+        "openai_api_key": SecretStr("sk-demo-tests"),
+        "openai_model": MODEL,
         "send_lease_seconds": 60,
         "unknown_settle_seconds": 1,
         "database_pool_size": 8,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from lead_orchestrator.chat import repository
+from lead_orchestrator.chat.assistant import repository as assistant_repository
 from lead_orchestrator.chat.models import (
     ChangeKind,
     ChatChange,
@@ -24,10 +25,7 @@ from lead_orchestrator.leads.service import locked
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import WriteSession
 
-__all__ = ["DEBOUNCE", "add_message", "await_answer", "change_state", "held_until", "locked_chat", "note", "retract"]
-
-DEBOUNCE = timedelta(seconds=1)
-"""How long a burst of messages is waited out before the assistant answers it."""
+__all__ = ["add_message", "await_answer", "change_state", "held_until", "locked_chat", "note", "retract"]
 
 
 async def locked_chat(session: WriteSession, chat_id: UUID) -> tuple[ChatSession, Lead | None]:
@@ -103,7 +101,7 @@ async def retract(session: WriteSession, chat: ChatSession, message_id: UUID) ->
 
 async def await_answer(session: WriteSession, chat: ChatSession) -> None:
     """The assistant is to answer, once nothing more has been said for a moment."""
-    repository.answer_soon(chat, DEBOUNCE)
+    repository.answer_soon(chat, await assistant_repository.debounce(session))
     await _written(session, chat, answer_due=True)
 
 

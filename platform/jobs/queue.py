@@ -59,6 +59,10 @@ class Queue:
         """A calendar of this tenant changed outside."""
         await self._ring("sync_calendars", str(tenant_id))
 
+    async def chat(self, tenant_id: UUID, chat_id: UUID, *, after: float = 0.0) -> None:
+        """A conversation is owed an answer in `after` seconds."""
+        await self._ring("answer_chat", str(tenant_id), str(chat_id), after=after)
+
     async def ring(self, job: str, *arguments: str) -> None:
         """Enqueue `job`, without a fixed id: a wake-up that is already under way must not swallow this one."""
         await self._ring(job, *arguments)

@@ -62,6 +62,7 @@ def ticks(services: Services) -> list[Tick]:
         Tick("resolve", min(2.0, settings.dispatch_interval), "resolve_unknown", look.open_messages),
         Tick("outbox", 1.0, "dispatch_outbox", look.due_outbox),
         Tick("calendars", min(2.0, settings.calendar_poll_seconds), "sync_calendars", look.due_calendars),
+        Tick("answers", 1.0, "answer_chats", look.due_answers),
         Tick("sweep", 2.0, "sweep_events", look.due_events),
         Tick("poll", min(1.0, settings.poll_interval_seconds), "poll_tenant", look.due_polls),
         Tick("prune", _DAY, "prune", look.tenants),

@@ -12,6 +12,7 @@ import structlog
 
 from lead_orchestrator import metrics
 from lead_orchestrator.booking.outbox.dispatch import AT_ONCE
+from lead_orchestrator.chat.assistant.service import Became
 from lead_orchestrator.clock import real_now
 from lead_orchestrator.jobs import repository
 from lead_orchestrator.jobs.models import JobExecution
@@ -143,6 +144,30 @@ async def sync_calendars(context: Context, tenant_id: str) -> None:
     await _run(context, "sync_calendars", tenant, work)
 
 
+async def answer_chat(context: Context, tenant_id: str, chat_id: str) -> None:
+    """Answer in a conversation once its customer has finished writing, and send what goes out by text."""
+    services, tenant, chat = context["services"], UUID(tenant_id), UUID(chat_id)
+
+    async def work() -> int | None:
+        done = await services.assistant.answer(tenant, chat)
+        if done.became is Became.TOO_SOON:
+            await context["queue"].chat(tenant, chat, after=done.wait)
+            return None
+        if done.lead_id is not None:
+            sent = await services.dispatcher.dispatch(tenant, done.lead_id)
+            metrics.count_outcomes(sent.outcomes)
+        return 1 if done.became in (Became.ANSWERED, Became.HANDED_OVER) else None
+
+    await _run(context, "answer_chat", tenant, work)
+
+
+async def answer_chats(context: Context, tenant_id: str) -> None:
+    """Find the conversations that are still owed an answer: their bell was lost, or who answered was killed."""
+    tenant = UUID(tenant_id)
+    for chat in await context["services"].assistant.due(tenant):
+        await context["queue"].chat(tenant, chat)
+
+
 async def prune(context: Context, tenant_id: str) -> None:
     """Forget executions, and messages that could not be applied, of more than two weeks ago."""
     tenant = UUID(tenant_id)
@@ -222,5 +247,7 @@ JOBS: list[Callable[..., Awaitable[Any]]] = [
     poll_tenant,
     dispatch_outbox,
     sync_calendars,
+    answer_chat,
+    answer_chats,
     prune,
 ]

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.jobs.alarms import Alarms
+from lead_orchestrator.jobs.bells import AnswerBell
 from lead_orchestrator.jobs.budget import TokenBucket
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
@@ -72,6 +73,10 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         alarms = Alarms(queue)
         stack.push_async_callback(alarms.close)
         services.tenancy.on_alarm = alarms.ring
+        answers = AnswerBell(queue)
+        stack.push_async_callback(answers.close)
+        services.tenancy.on_chats = answers.ring
+        await asyncio.to_thread(services.assistant.prepare)
         services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()

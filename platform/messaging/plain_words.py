@@ -7,11 +7,11 @@ import tomllib
 import unicodedata
 from pathlib import Path
 
-__all__ = ["clauses", "own_words", "plain", "sentences", "slips"]
+__all__ = ["LOOKALIKES", "clauses", "own_words", "plain", "sentences", "slips"]
 
 _LONGEST_MAIL, _LONGEST = 20_000, 4_000  # characters; a text message has at most 1,600
 
-_LOOKALIKES = str.maketrans(
+LOOKALIKES = str.maketrans(
     {
         odd: letter
         for letter, odds in tomllib.loads(Path(__file__).with_name("lookalikes.toml").read_text("utf-8")).items()
@@ -47,7 +47,7 @@ def own_words(text: str) -> str:
 
 def plain(text: str) -> str:
     """Lower-case words of a-z and digits, one space between: no accents, no punctuation, lookalike letters made plain."""
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_LOOKALIKES)
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(LOOKALIKES)
     decomposed = unicodedata.normalize("NFD", folded)
     kept = "".join(mark for mark in decomposed if unicodedata.category(mark) not in {"Mn", "Me", "Cf"})
     return _spelled_out(re.sub(r"[^a-z0-9]+", " ", _NUMBER_SIGN.sub("number", _APOSTROPHE.sub("", kept))).strip())

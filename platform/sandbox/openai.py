@@ -209,10 +209,10 @@ def _conversation(body: dict[str, Any]) -> Conversation:
 
 
 def _at_sentences(text: str) -> list[str]:
-    """A piece that holds the end of a sentence is two."""
-    for at, letter in enumerate(text[:-1]):
+    """A piece that holds the end of a sentence, and the blank behind it, is two."""
+    for at, letter in enumerate(text[:-2]):
         if letter in ".!?" and text[at + 1] == " ":
-            return [text[: at + 1], text[at + 1 :]]
+            return [text[: at + 2], text[at + 2 :]]
     return [text]
 
 

@@ -218,10 +218,10 @@ def _contact(conversation: Conversation) -> dict[str, str]:
     return {"name": name[1], "phone": phone[0]} if name and phone else {}
 
 
-def _call(name: str, **arguments: object) -> Reply:
-    if name == "book_slot":
+def _call(tool: str, /, **arguments: object) -> Reply:
+    if tool == "book_slot":
         arguments = {"name": None, "phone": None, **arguments}
-    return Reply(calls=((name, json.dumps(arguments)),))
+    return Reply(calls=((tool, json.dumps(arguments)),))
 
 
 def _words(text: str) -> int:

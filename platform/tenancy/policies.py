@@ -127,6 +127,18 @@ TABLES: dict[str, TablePolicy] = {
         platform=("SELECT", "INSERT", "UPDATE"),
         why="one row a tenant: how far its onboarding has come",
     ),
+    "tenant_assistant_configs": TablePolicy(
+        "tenant",
+        app=("SELECT", "INSERT", "UPDATE"),
+        platform=("SELECT", "INSERT", "UPDATE"),
+        why="one row a tenant: what it sets about its assistant, and the key of its model",
+    ),
+    "assistant_prompts": TablePolicy(
+        "tenant",
+        app=("SELECT", "INSERT"),  # old versions stay as they are
+        platform=("SELECT", "INSERT"),
+        why="one assistant a tenant; its instructions name no person",
+    ),
     "users": TablePolicy(
         "tenant",
         lookup=("SELECT (tenant_id, id, email, active, generation, generation_raised_at)",),
@@ -216,6 +228,7 @@ TABLES: dict[str, TablePolicy] = {
     "assistant_days": TablePolicy("location"),
     "assistant_months": TablePolicy("tenant", why="one row a tenant and month: what its assistant has used"),
     "webhook_events": TablePolicy("location", lookup=("SELECT (tenant_id, id, status, next_attempt_at, source)",)),
+    "chat_tool_calls": TablePolicy("location", app=("SELECT", "INSERT")),
 }
 
 # The only functions that run with their owner's rights; each belongs to lead_lookup, and lead_app alone may call it.

@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ NOT_OF_TENANTS = {"alembic_version"}
 TRIES = 20
 
 _counter = itertools.count(1)
+_in_range: dict[tuple[str, str], Iterator[int]] = defaultdict(lambda: itertools.count(1))
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,9 @@ def _value(table: Table, column: str) -> object:
             return match[1]
     if kind in {"smallint", "integer", "bigint", "numeric", "double precision"}:
         low, high = _bounds(checks)
-        return low + next(_counter) % (high - low + 1)
+        return low + next(_in_range[table.name, column]) % (
+            high - low + 1
+        )  # rows of one table differ for as long as they can
     made: dict[str, Callable[[], object]] = {
         "text": lambda: f"x{secrets.token_hex(8)}",
         "uuid": lambda: str(uuid4()),

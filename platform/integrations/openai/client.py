@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class OpenAIClient:
         if self._made is not None:
             await self._made.close()
 
-    async def stream(self, account: Account, wanted: Wanted) -> AsyncIterator[Said | Ended]:
+    async def stream(self, account: Account, wanted: Wanted) -> AsyncGenerator[Said | Ended]:
         """The answer as it comes; the last part is an `Ended`. Close the iterator to hang up.
 
         Raises:

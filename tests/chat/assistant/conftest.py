@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from lead_orchestrator.sandbox.openai_world import MODEL
+from tests.chat.assistant.conversations import sell
+from tests.database import Cluster, TestDatabase
+from tests.stack import Stack, open_stack
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database_of_shop(cluster: Cluster) -> AsyncIterator[TestDatabase]:
+    async with cluster.clone() as database:
+        yield database
+
+
+@pytest_asyncio.fixture(scope="session")
+async def open_shop(database_of_shop: TestDatabase, cluster: Cluster) -> AsyncIterator[Stack]:
+    """One franchise for all these tests, with a catalog, opening hours and room for everybody."""
+    async with open_stack(database_of_shop, cluster.redis_url, openai_model=MODEL) as stack:
+        await sell(stack, bays=100)
+        yield stack
+
+
+@pytest.fixture
+def stack(open_shop: Stack) -> Stack:
+    """Nothing of it is broken, and the model was asked nothing yet."""
+    open_shop.world.faults.clear()
+    open_shop.world.openai.calls.clear()
+    open_shop.world.openai.pace = 0.0
+    return open_shop
