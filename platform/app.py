@@ -53,6 +53,7 @@ from lead_orchestrator.webhooks.google import GoogleCalendarWebhook
 from lead_orchestrator.webhooks.inbox import Inbox
 from lead_orchestrator.webhooks.routes import MESSAGING_PATHS, messaging_routes
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
+from lead_orchestrator.wire import WholeAnswers
 
 __all__ = ["graphql_services", "open_app", "server_config"]
 
@@ -116,6 +117,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
+        http=WholeAnswers,
         ws="websockets-sansio",
         ws_max_size=LARGEST_MESSAGE,
         ws_per_message_deflate=False,  # it would be done anew for each of the sockets that get the same text

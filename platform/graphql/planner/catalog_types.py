@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Text, all_, and_, cast, func, literal_column, or_, select
 
 from lead_orchestrator.booking.calendar.models import SHOWN, GoogleCredential
 from lead_orchestrator.catalog.models import Closure, Service
@@ -35,17 +35,17 @@ def money(cents: str) -> Inside:
     return Inside("Money", fields, present=lambda row: row.c[cents].is_not(None))
 
 
-def _offered(place: Any, row: Row, *outer: Row) -> ColumnElement[bool]:
-    """Whether the location sells this service: its own, and the tenant's where it has none of that name."""
+def _own_names(place: Any, *outer: Row) -> ColumnElement[Any]:
+    """What the location's own services are called, in small letters: read once, not for each service."""
     own = table(Service).alias()
-    named = and_(
-        own.c.tenant_id == row.c.tenant_id,
-        own.c.location_id == place,
-        func.lower(own.c.name) == func.lower(row.c.name),
-    )
-    replaced = select(literal_column("1")).select_from(own).where(named).correlate(row, *outer).exists()
+    named = select(func.lower(own.c.name)).where(own.c.tenant_id == tenant(), own.c.location_id == place)
+    return func.array(named.correlate(*outer).scalar_subquery(), type_=ARRAY(Text()))
+
+
+def _offered(row: Row, place: Any, own_names: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the location sells this service: its own, and the tenant's where it has none of that name."""
     here = or_(row.c.location_id == place, row.c.location_id.is_(None))
-    return and_(here, or_(row.c.location_id.is_not(None), ~replaced))
+    return and_(here, or_(row.c.location_id.is_not(None), func.lower(row.c.name) != all_(own_names)))
 
 
 def _by_place(row: Row) -> Sequence[Any]:
@@ -62,10 +62,11 @@ def _read_services(arguments: Mapping[str, Any]) -> Arguments:
 
 
 def _at_location(row: Row, active_only: bool, bind: Bind) -> Sequence[ColumnElement[bool]]:
+    """Of a location that is not in reach no names come back, not even none, and nothing is offered there."""
     place = table(Location).alias()
     mine = and_(place.c.tenant_id == tenant(), place.c.id == bind("location_id"))
-    visible = select(literal_column("1")).select_from(place).where(mine).exists()
-    return [visible, _offered(bind("location_id"), row), *_active(row, active_only)]
+    names = select(_own_names(bind("location_id"))).select_from(place).where(mine).scalar_subquery()
+    return [_offered(row, bind("location_id"), cast(names, ARRAY(Text()))), *_active(row, active_only)]
 
 
 SERVICE_FIELDS: Mapping[str, Field] = {
@@ -103,7 +104,7 @@ MORE_FIELDS: Mapping[str, Mapping[str, Field]] = {
     "Location": {
         "services": Many(
             "Service",
-            lambda place, service: _offered(place.c.id, service, place),
+            lambda place, service: _offered(service, place.c.id, _own_names(place.c.id, place)),
             _by_place,
             read=lambda arguments: Arguments(arguments.get("activeOnly") is not False, {}),
             terms=lambda row, shape, _bind: _active(row, shape),
