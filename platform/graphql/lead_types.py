@@ -367,3 +367,7 @@ def _lead_cursor(row: models.Lead, order: LeadOrder) -> str:
 class LeadPayload:
     lead: Lead | None
     errors: list[UserError]
+
+    @classmethod
+    def of(cls, row: models.Lead | None, errors: list[UserError]) -> Self:
+        return cls(lead=Lead.of(row) if row else None, errors=errors)

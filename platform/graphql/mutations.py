@@ -6,20 +6,20 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import strawberry
 
-from lead_orchestrator.errors import AppError, BadInputError, NotFoundError
+from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.graphql.administration.tenants import TenantMutations
 from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
-from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus
 from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
-from lead_orchestrator.graphql.lead_types import Lead, LeadPayload
+from lead_orchestrator.graphql.lead_types import LeadPayload
 from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
 from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.graphql.surveys import SurveyMutations
 from lead_orchestrator.graphql.touches.fields import TouchMutations
@@ -93,7 +93,7 @@ class Mutation(
                 info.context.something_is_due()
             return received.lead
 
-        return await _answer(info, work)
+        return await answer(info, work, LeadPayload.of)
 
     @strawberry.mutation
     async def update_lead(self, info: Request, input: UpdateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name
@@ -105,7 +105,7 @@ class Mutation(
                 await leads.set_status(session, lead, input.status)
             return lead
 
-        return await _answer(info, work)
+        return await answer(info, work, LeadPayload.of)
 
     @strawberry.mutation
     async def pause_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
@@ -114,7 +114,7 @@ class Mutation(
             await info.context.services.leads.pause(session, lead, "Paused by staff")
             return lead
 
-        return await _answer(info, work)
+        return await answer(info, work, LeadPayload.of)
 
     @strawberry.mutation
     async def resume_touches(self, info: Request, lead_id: strawberry.ID) -> LeadPayload:
@@ -124,7 +124,7 @@ class Mutation(
             info.context.something_is_due()
             return lead
 
-        return await _answer(info, work)
+        return await answer(info, work, LeadPayload.of)
 
     @strawberry.mutation
     async def opt_out_lead(
@@ -139,16 +139,7 @@ class Mutation(
             await info.context.services.leads.opt_out(session, lead, [channel] if channel else None, why)
             return lead
 
-        return await _answer(info, work)
-
-
-async def _answer(info: Request, work: Work) -> LeadPayload:
-    try:
-        async with info.context.writing() as session:
-            lead = await work(session)
-    except AppError as error:
-        return LeadPayload(lead=None, errors=[UserError.of(error)])
-    return LeadPayload(lead=Lead.of(lead), errors=[])
+        return await answer(info, work, LeadPayload.of)
 
 
 def _enquiry(asked: CreateLeadInput) -> Enquiry:

@@ -9,8 +9,10 @@ from lead_orchestrator.errors import AppError, UnavailableError
 from lead_orchestrator.graphql.catalog.types import ConnectCalendarPayload, LocationPayload
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import GraphQLServices, Request
-from lead_orchestrator.graphql.tenant_types import Location
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.ids import Kind, decode
+from lead_orchestrator.tenancy import models
+from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["CalendarMutations"]
 
@@ -32,13 +34,12 @@ class CalendarMutations:
     @strawberry.mutation
     async def disconnect_google_calendar(self, info: Request, location_id: strawberry.ID) -> LocationPayload:
         """Give the permission back and forget what the calendar said; booking goes on without it."""
-        try:
-            async with info.context.writing() as session:
-                key = decode(Kind.LOCATION, location_id, field="locationId")
-                location = await _connections(info.context.services).disconnect(session, key)
-        except AppError as error:
-            return LocationPayload(location=None, errors=[UserError.of(error)])
-        return LocationPayload(location=Location.of(location), errors=[])
+
+        async def work(session: WriteSession) -> models.Location:
+            key = decode(Kind.LOCATION, location_id, field="locationId")
+            return await _connections(info.context.services).disconnect(session, key)
+
+        return await answer(info, work, LocationPayload.of)
 
 
 def _connections(services: GraphQLServices) -> GoogleConnections:

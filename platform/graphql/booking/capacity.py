@@ -9,11 +9,9 @@ from uuid import UUID
 import strawberry
 
 from lead_orchestrator.booking.capacity import Value, change_location, set_hours
-from lead_orchestrator.errors import AppError
 from lead_orchestrator.graphql.catalog.types import LocationPayload
-from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.tenant_types import Location
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy import models
 from lead_orchestrator.tenancy.hours import Open
@@ -76,7 +74,11 @@ class CapacityMutations:
     @strawberry.mutation
     async def update_location(self, info: Request, input: UpdateLocationInput) -> LocationPayload:  # noqa: A002 - the contract's name
         """What is booked stays as it is, also in bays that are given up."""
-        return await _answer(info, lambda session: change_location(session, input.key(), dict(input.given())))
+
+        async def work(session: WriteSession) -> models.Location:
+            return await change_location(session, input.key(), dict(input.given()))
+
+        return await answer(info, work, LocationPayload.of)
 
     @strawberry.mutation
     async def set_location_hours(
@@ -88,13 +90,4 @@ class CapacityMutations:
             key = decode(Kind.LOCATION, location_id, field="locationId")
             return await set_hours(session, key, [Open(one.day_of_week, one.opens_at, one.closes_at) for one in hours])
 
-        return await _answer(info, work)
-
-
-async def _answer(info: Request, work: Work) -> LocationPayload:
-    try:
-        async with info.context.writing() as session:
-            location = await work(session)
-    except AppError as error:
-        return LocationPayload(location=None, errors=[UserError.of(error)])
-    return LocationPayload(location=Location.of(location), errors=[])
+        return await answer(info, work, LocationPayload.of)

@@ -7,14 +7,17 @@ from datetime import datetime
 
 import strawberry
 
+from lead_orchestrator.catalog import models
 from lead_orchestrator.catalog.service import ServiceChange, close_location, reopen_location, upsert_service
 from lead_orchestrator.catalog.sync import store
 from lead_orchestrator.errors import AppError, BadInputError, UnavailableError
 from lead_orchestrator.graphql.catalog.types import CatalogPayload, LocationPayload, Service, ServicePayload
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
-from lead_orchestrator.graphql.tenant_types import Location
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.ids import Kind, decode
+from lead_orchestrator.tenancy import models as tenancy_models
+from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["CatalogMutations", "ServiceInput"]
 
@@ -75,12 +78,10 @@ class CatalogMutations:
 
     @strawberry.mutation
     async def upsert_service(self, info: Request, input: ServiceInput) -> ServicePayload:  # noqa: A002 - the contract's name
-        try:
-            async with info.context.writing() as session:
-                row = await upsert_service(session, input.change())
-        except AppError as error:
-            return ServicePayload(service=None, errors=[UserError.of(error)])
-        return ServicePayload(service=Service.of(row), errors=[])
+        async def work(session: WriteSession) -> models.Service:
+            return await upsert_service(session, input.change())
+
+        return await answer(info, work, ServicePayload.of)
 
     @strawberry.mutation
     async def add_closure(
@@ -92,19 +93,16 @@ class CatalogMutations:
         reason: str | None = None,
     ) -> LocationPayload:
         """Shut a location for a while; what is booked in that time stays booked."""
-        try:
-            async with info.context.writing() as session:
-                key = decode(Kind.LOCATION, location_id, field="locationId")
-                location = await close_location(session, key, starts_at, ends_at, reason)
-        except AppError as error:
-            return LocationPayload(location=None, errors=[UserError.of(error)])
-        return LocationPayload(location=Location.of(location), errors=[])
+
+        async def work(session: WriteSession) -> tenancy_models.Location:
+            key = decode(Kind.LOCATION, location_id, field="locationId")
+            return await close_location(session, key, starts_at, ends_at, reason)
+
+        return await answer(info, work, LocationPayload.of)
 
     @strawberry.mutation
     async def remove_closure(self, info: Request, id: strawberry.ID) -> LocationPayload:  # noqa: A002 - the contract's name
-        try:
-            async with info.context.writing() as session:
-                location = await reopen_location(session, decode(Kind.CLOSURE, id, field="id"))
-        except AppError as error:
-            return LocationPayload(location=None, errors=[UserError.of(error)])
-        return LocationPayload(location=Location.of(location), errors=[])
+        async def work(session: WriteSession) -> tenancy_models.Location:
+            return await reopen_location(session, decode(Kind.CLOSURE, id, field="id"))
+
+        return await answer(info, work, LocationPayload.of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -15,6 +16,7 @@ from lead_orchestrator.graphql.money import Money
 from lead_orchestrator.graphql.scalars import Cents
 from lead_orchestrator.graphql.tenant_types import Location
 from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.tenancy import models as tenancy_models
 
 GOOGLE = "GOOGLE"
 
@@ -110,6 +112,10 @@ class ServicePayload:
     service: Service | None
     errors: list[UserError]
 
+    @classmethod
+    def of(cls, row: models.Service | None, errors: list[UserError]) -> Self:
+        return cls(service=Service.of(row) if row else None, errors=errors)
+
 
 @strawberry.type
 class CatalogPayload:
@@ -129,3 +135,7 @@ class ConnectCalendarPayload:
 class LocationPayload:
     location: Location | None
     errors: list[UserError]
+
+    @classmethod
+    def of(cls, row: tenancy_models.Location | None, errors: list[UserError]) -> Self:
+        return cls(location=Location.of(row) if row else None, errors=errors)

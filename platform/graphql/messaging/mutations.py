@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Self
 
 import strawberry
 
-from lead_orchestrator.errors import AppError, UnavailableError
+from lead_orchestrator.errors import UnavailableError
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel
 from lead_orchestrator.graphql.lead_types import Message
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import ScheduledMessage
 from lead_orchestrator.messaging.service import Draft, Messages
@@ -56,6 +58,10 @@ class ScheduleMessageInput:
 class MessagePayload:
     message: Message | None
     errors: list[UserError]
+
+    @classmethod
+    def of(cls, row: ScheduledMessage | None, errors: list[UserError]) -> Self:
+        return cls(message=Message.of(row) if row else None, errors=errors)
 
 
 @strawberry.type
@@ -105,13 +111,11 @@ class MessagingMutations:
 
 
 async def _answer(info: Request, work: Work) -> MessagePayload:
-    messages = info.context.services.messages
-    try:
-        if messages is None:
+    async def with_messages(session: WriteSession) -> ScheduledMessage:
+        if info.context.services.messages is None:
             raise UnavailableError("no messages are sent from here")
-        async with info.context.writing() as session:
-            message = await work(messages, session)
-    except AppError as error:
-        return MessagePayload(message=None, errors=[UserError.of(error)])
-    info.context.something_is_due()
-    return MessagePayload(message=Message.of(message), errors=[])
+        message = await work(info.context.services.messages, session)
+        info.context.something_is_due()
+        return message
+
+    return await answer(info, with_messages, MessagePayload.of)

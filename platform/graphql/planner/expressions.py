@@ -16,6 +16,7 @@ __all__ = [
     "beyond",
     "column",
     "columns",
+    "containing",
     "encoded_cursor",
     "identity",
     "moment",
@@ -122,3 +123,9 @@ def page_values(page: cursors.Page) -> dict[str, Any]:
     if page.after is not None:
         values.update(after_value=page.after.value, after_id=page.after.id)
     return values
+
+
+def containing(words: str) -> str:
+    """The pattern of LIKE, with `/` as its escape, for what has these words somewhere."""
+    escaped = words.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"

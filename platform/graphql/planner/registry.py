@@ -9,12 +9,13 @@ from lead_orchestrator.graphql.planner import (
     caller_types,
     catalog_types,
     chat_types,
+    lead_types,
     message_types,
     mutations,
     operations_types,
     reporting_types,
+    tenant_types,
     touch_types,
-    types,
 )
 from lead_orchestrator.graphql.planner.declare import Entity, Root
 from lead_orchestrator.graphql.planner.nodes import node_roots
@@ -22,6 +23,8 @@ from lead_orchestrator.graphql.planner.nodes import node_roots
 __all__ = ["ENTITIES", "MUTATIONS", "ROOTS"]
 
 _FEATURES = (
+    tenant_types,
+    lead_types,
     catalog_types,
     booking_types,
     chat_types,
@@ -39,14 +42,10 @@ def _completed(entity: Entity) -> Entity:
     return replace(entity, fields={**entity.fields, **more}) if more else entity
 
 
-_DECLARED: dict[str, Entity] = {
-    **types.ENTITIES,
-    **{name: entity for part in _FEATURES for name, entity in part.ENTITIES.items()},
-}
-TARGETS = {**types.TARGETS, **{kind: target for part in _FEATURES for kind, target in part.TARGETS.items()}}
+_DECLARED: dict[str, Entity] = {name: entity for part in _FEATURES for name, entity in part.ENTITIES.items()}
+TARGETS = {kind: target for part in _FEATURES for kind, target in part.TARGETS.items()}
 ENTITIES = {name: _completed(entity) for name, entity in _DECLARED.items()}
 ROOTS: dict[str, Root] = {
-    **types.ROOTS,
     **{name: root for part in _FEATURES for name, root in part.ROOTS.items()},
     **node_roots(TARGETS),
 }

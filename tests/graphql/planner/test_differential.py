@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Many, One, Root
+from lead_orchestrator.graphql.planner.lead_types import LEADS
 from lead_orchestrator.graphql.planner.registry import ENTITIES, ROOTS
 from lead_orchestrator.graphql.planner.run import Planner
-from lead_orchestrator.graphql.planner.types import LEADS
 from lead_orchestrator.tenancy.permissions import operation_rule
 from tests.graphql.planner.world import Caller, World, canonical, readable
 from tests.graphql.planner.writer import Operation, operations

@@ -1,4 +1,4 @@
-"""What our types are in SQL. A new type or field is one declaration here; a field that is missing is answered in Python."""
+"""Leads in SQL, with what they consented to, their next touch and their timeline."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql import cursors
 from lead_orchestrator.graphql.planner.declare import (
     Arguments,
     Bind,
     Connection,
     Entity,
+    Field,
     Inside,
     Leaf,
     Many,
@@ -43,6 +43,7 @@ from lead_orchestrator.graphql.planner.expressions import (
     beyond,
     column,
     columns,
+    containing,
     encoded_cursor,
     identity,
     moment,
@@ -50,19 +51,17 @@ from lead_orchestrator.graphql.planner.expressions import (
     table,
     tenant,
     typed_id,
-    wall,
 )
 from lead_orchestrator.graphql.planner.message_types import MESSAGES
 from lead_orchestrator.graphql.queries import LeadFilter
 from lead_orchestrator.graphql.repository import LEAD_ORDERS, is_indexable, looked_up, phone_digits
-from lead_orchestrator.graphql.tenant_types import LOCATION_ORDER, MOST_LOCATIONS
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.models import Consent, Lead, LeadEvent, ScheduledMessage
-from lead_orchestrator.tenancy.models import Location, LocationHours, Tenant, User
+from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.touches.models import TouchTemplate
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 
-__all__ = ["ENTITIES", "ROOTS", "TARGETS"]
+__all__ = ["ENTITIES", "LEADS", "MORE_FIELDS", "ROOTS", "TARGETS"]
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,11 @@ def _filter_values(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     words = (query.search or "").strip()
     if words:
-        values["search"] = f"%{_escaped(words)}%"
+        values["search"] = containing(words)
         values["search_words"] = words if is_indexable(words) else None
         if digits := phone_digits(words):
             values["search_dialled"], values["search_digits"] = digits, f"%{digits}%"
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _escaped(words: str) -> str:
-    return words.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
 def _search_lead(row: Row, bind: Bind, *, digits: bool) -> ColumnElement[bool]:
@@ -170,34 +165,6 @@ LEADS = Paging(
 )
 
 
-def _read_locations(arguments: Mapping[str, Any]) -> Arguments:
-    page = cursors.page(arguments.get("first"), arguments.get("after"), LOCATION_ORDER, (Kind.LOCATION,), moments=False)
-    words = LeadFilter(search=arguments.get("search")).query().search
-    values = page_values(page)
-    if words and words.strip():
-        values["search"] = f"%{_escaped(words.strip())}%"
-    return Arguments((page.after is not None, "search" in values), values)
-
-
-def _location_terms(row: Row, shape: Any, bind: Bind) -> Sequence[ColumnElement[bool]]:
-    searched = (row.c.name, row.c.slug, row.c.address)
-    return (
-        [or_(*(func.lower(part).like(func.lower(bind("search")), escape="/") for part in searched))] if shape[1] else []
-    )
-
-
-LOCATIONS = Paging(
-    read=_read_locations,
-    order=lambda row, _shape: (row.c.name, row.c.id),
-    cursor=lambda row, _shape: encoded_cursor(
-        LOCATION_ORDER, cast(func.to_json(row.c.name), Text), typed_id(Kind.LOCATION, row)
-    ),
-    after=lambda row, shape, bind: beyond(row.c.name, row.c.id, bind, descending=False) if shape[0] else None,
-    starts_after=lambda shape: bool(shape[0]),
-    terms=_location_terms,
-)
-
-
 def _read_events(arguments: Mapping[str, Any]) -> Arguments:
     first = cursors.checked_first(arguments.get("first"))
     before = cursors.position_of(arguments.get("after"))
@@ -216,9 +183,6 @@ EVENTS = Paging(
     after=lambda row, shape, bind: row.c.position < bind("before") if shape else None,
     starts_after=bool,
 )
-
-
-# Rows
 
 
 def _touch_day(row: Row) -> Any:
@@ -255,31 +219,6 @@ def _vehicle_part(name: str) -> Leaf:
         lambda row: func.nullif(cast(row.c.vehicle, JSONB).op("->>")(literal_column(f"'{name}'")), literal_column("''"))
     )
 
-
-_NODE = frozenset({"Node"})
-
-LOCATION = Entity(
-    "Location",
-    lambda: table(Location),
-    {
-        "id": identity(Kind.LOCATION),
-        **columns("name", "slug", "shopmonkey_location_id", "timezone", "phone", "address", "bays", "buffer_minutes"),
-        **columns("lead_time_minutes", "horizon_days", "allowed_origins", "survey"),
-        "hours": Many(
-            "OpeningHours",
-            lambda place, hours: hours.c.location_id == place.c.id,
-            lambda hours: (hours.c.day_of_week, hours.c.opens_at),
-        ),
-    },
-    location="id",
-    interfaces=_NODE,
-)
-
-OPENING_HOURS = Entity(
-    "OpeningHours",
-    lambda: table(LocationHours),
-    {**columns("day_of_week"), "opensAt": wall("opens_at"), "closesAt": wall("closes_at")},
-)
 
 LEAD = Entity(
     "Lead",
@@ -318,7 +257,7 @@ LEAD = Entity(
         "timeline": Connection("LeadEvent", EVENTS, lambda lead, event: event.c.lead_id == lead.c.id),
     },
     location="location_id",
-    interfaces=_NODE,
+    interfaces=frozenset({"Node"}),
 )
 
 PLANNED_TOUCH = Entity(
@@ -334,25 +273,6 @@ PLANNED_TOUCH = Entity(
 
 CONSENT = Entity("Consent", lambda: table(Consent), columns("channel", "granted", "source", "wording", "at"))
 
-USER = Entity(
-    "User",
-    lambda: table(User),
-    {
-        "id": identity(Kind.USER),
-        **columns("email", "name", "role", "active"),
-        "locations": Many(
-            "Location",
-            lambda user, place: or_(user.c.location_ids.is_(None), place.c.id == func.any(user.c.location_ids)),
-            lambda place: (place.c.name, place.c.id),
-            most=MOST_LOCATIONS,
-        ),
-    },
-    interfaces=_NODE,
-    visible=lambda user, scope: or_(
-        scope.c.role != literal_column("'AGENT'"), scope.c.subject == typed_id(Kind.USER, user)
-    ),
-)
-
 LEAD_EVENT = Entity(
     "LeadEvent",
     lambda: table(LeadEvent),
@@ -364,67 +284,23 @@ LEAD_EVENT = Entity(
 )
 
 
-class _TenantTable:
-    """The tenants table with its id under the name that every other table has for it."""
+MORE_FIELDS: Mapping[str, Mapping[str, Field]] = {}
 
-    @staticmethod
-    def source() -> Row:
-        own = table(Tenant)
-        return select(own.c.id.label("tenant_id"), *own.c).subquery()
+ENTITIES = {entity.name: entity for entity in (LEAD, PLANNED_TOUCH, CONSENT, LEAD_EVENT)}
+
+TARGETS = {Kind.LEAD.value: Target("Lead")}
 
 
-TENANT = Entity(
-    "Tenant",
-    _TenantTable.source,
-    {"id": identity(Kind.TENANT), **columns("name", "slug", "status", "demo_mode", "demo_allowlist")},
-    interfaces=_NODE,
-)
+def _read_lead(arguments: Mapping[str, Any]) -> Arguments:
+    return Arguments(None, {"id": decode(Kind.LEAD, arguments["id"], field="id")})
 
-ENTITIES: dict[str, Entity] = {
-    entity.name: entity for entity in (LOCATION, OPENING_HOURS, LEAD, PLANNED_TOUCH, CONSENT, USER, LEAD_EVENT, TENANT)
-}
-
-# Roots
-
-
-def _read_id(kind: Kind) -> Any:
-    return lambda arguments: Arguments(None, {"id": decode(kind, arguments["id"], field="id")})
-
-
-def _read_location(arguments: Mapping[str, Any]) -> Arguments:
-    given, slug = arguments.get("id"), arguments.get("slug")
-    if (given is None) == (slug is None):
-        raise BadInputError("location takes an id or a slug: give one of them", field=("id",))
-    if given is not None:
-        return Arguments("id", {"id": decode(Kind.LOCATION, given, field="id")})
-    return Arguments("slug", {"slug": slug})
-
-
-TARGETS: dict[str, Target] = {
-    Kind.LEAD.value: Target("Lead"),
-    Kind.LOCATION.value: Target("Location"),
-    Kind.TENANT.value: Target("Tenant"),
-    Kind.USER.value: Target("User"),
-}
 
 ROOTS: dict[str, Root] = {
     "leads": Root(connection=Connection("Lead", LEADS), read=LEADS.read),
-    "locations": Root(connection=Connection("Location", LOCATIONS), read=LOCATIONS.read),
     "lead": Root(
-        read=_read_id(Kind.LEAD),
+        read=_read_lead,
         entity_of=lambda _shape: "Lead",
         by=lambda row, _shape, bind: row.c.id == bind("id"),
         entities=frozenset({"Lead"}),
-    ),
-    "location": Root(
-        read=_read_location,
-        entity_of=lambda _shape: "Location",
-        by=lambda row, shape, bind: row.c[shape] == bind(shape),
-        entities=frozenset({"Location"}),
-    ),
-    "tenant": Root(
-        read=lambda _arguments: Arguments(None, {}),
-        entity_of=lambda _shape: "Tenant",
-        entities=frozenset({"Tenant"}),
     ),
 }
