@@ -37,7 +37,7 @@ class Bay(Base):
 
 class Appointment(Base):
     """`during` begins with its first instant and ends before its last; no two held or confirmed ones share a bay. The customer's link
-    carries `manage_nonce`: another one makes the link void."""
+    carries `manage_nonce`: another one makes the link void. `sequence` rises with each change that calendars are told of."""
 
     __tablename__ = "appointments"
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - as the library declares it; reads generated columns back
@@ -60,6 +60,7 @@ class Appointment(Base):
     shopmonkey_appointment_id: Mapped[str | None] = mapped_column(Text)
     sync_status: Mapped[str] = mapped_column(Text, server_default="NOT_NEEDED")
     sync_error: Mapped[str | None] = mapped_column(Text)
+    sequence: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -223,6 +223,7 @@ class ScheduledMessage(Base):
     send_before: Mapped[datetime | None] = mapped_column(Moment)
     confirms_opt_out: Mapped[bool] = mapped_column(default=False)
     void_after: Mapped[datetime | None] = mapped_column(Moment)
+    invite: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
     sent_at: Mapped[datetime | None] = mapped_column(Moment)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     provider_message_id: Mapped[str | None] = mapped_column(Text)

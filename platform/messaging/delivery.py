@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from lead_orchestrator.integrations.providers import Accepted
-from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.sendgrid.client import Attached, SendGridClient
 from lead_orchestrator.integrations.twilio.client import TwilioClient, TwilioCredentials, TwilioMessage
 from lead_orchestrator.integrations.whatsapp.client import Template, WhatsAppClient, WhatsAppCredentials
 from lead_orchestrator.leads.models import Channel
+from lead_orchestrator.messaging.invites import Invite, Party
 from lead_orchestrator.messaging.mail import Letterhead, as_html, as_text
 from lead_orchestrator.messaging.reference import reference
 from lead_orchestrator.tenancy.models import MessagingConfig
@@ -99,6 +100,8 @@ class Letter:
     head: Letterhead
     expires_in: timedelta
     template: str | None = None
+    invite: Invite | None = None
+    """What a mail carries for the reader's calendar."""
 
 
 class Delivery:
@@ -181,8 +184,17 @@ class Delivery:
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
             },
             custom_args={"message": reference(letter.message_id, letter.attempt)},
+            attachments=_attached(account, letter),
             timeout=limit,
         )
+
+
+def _attached(account: Account, letter: Letter) -> Sequence[Attached]:
+    if letter.invite is None:
+        return []
+    organizer, attendee = Party(account.from_email or "", account.from_name), Party(letter.address)
+    calendar = letter.invite.addressed(datetime.now(UTC), organizer, attendee)
+    return [Attached("invite.ics", "text/calendar", calendar)]
 
 
 def _same(theirs: str, ours: str) -> bool:

@@ -19,6 +19,7 @@ from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.delivery import Account, Delivery, Letter
 from lead_orchestrator.messaging.facts import Gathered, gather
 from lead_orchestrator.messaging.gate import Decision, Defer, Send, Suppress, decide
+from lead_orchestrator.messaging.invites import Invite
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger, Outcome, Result
 from lead_orchestrator.messaging.mail import Letterhead
 from lead_orchestrator.messaging.places import Held, Places
@@ -241,7 +242,16 @@ class Dispatcher:
         head = Letterhead.of(lead, shop, self._links) if send.channel is Channel.EMAIL else Letterhead()
         expires_in = send.before - gathered.now
         letter = Letter(
-            message.id, message.attempt, send.channel, address, subject, text, head, expires_in, send.template
+            message.id,
+            message.attempt,
+            send.channel,
+            address,
+            subject,
+            text,
+            head,
+            expires_in,
+            send.template,
+            Invite.of_json(message.invite) if message.invite else None,
         )
         return _Intent(lead.id, letter, attempt)
 

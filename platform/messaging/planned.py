@@ -13,6 +13,7 @@ from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Channel, Lead, MessageKind, ScheduledMessage
 from lead_orchestrator.leads.opt_outs import reachable
 from lead_orchestrator.messaging import repository
+from lead_orchestrator.messaging.invites import Invite
 from lead_orchestrator.messaging.templates.defaults import Language, allowed_variables
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.messaging.templates.service import Wordings, message_values, wordings
@@ -31,6 +32,7 @@ class Planned:
 
     `channels` in the order they are tried: the first one on which the lead is reached and did not opt out. `values` are the
     variables of the kind, empty where they are left out. A message that waits under the same `reference` is replaced.
+    After `void_after` it does not go out at all. By mail it carries the `invite`, if there is one.
     `language` chooses among the built-in texts. `confirms_opt_out_before`: it confirms an opt-out, which it may until then.
     """
 
@@ -42,6 +44,8 @@ class Planned:
     reference: str | None = None
     language: Language = "en"
     confirms_opt_out_before: datetime | None = None
+    void_after: datetime | None = None
+    invite: Invite | None = None
 
     def request(self, lead_id: UUID) -> dict[str, object]:
         """What an idempotency key stands for."""
@@ -109,6 +113,8 @@ def _written(
         "due_at": planned.due_at or now,
         "confirms_opt_out": planned.confirms_opt_out_before is not None,
         "send_before": planned.confirms_opt_out_before,
+        "void_after": planned.void_after,
+        "invite": planned.invite.to_json() if planned.invite else None,
         "reference": planned.reference,
         "template_id": wording.template_id,
         "template_version": wording.version,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lead_orchestrator.booking.appointments.customers import OwnAppointment, opened_link, own_appointment
-from lead_orchestrator.booking.appointments.invites import as_calendar
+from lead_orchestrator.booking.appointments.invites import invite
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.models import AppointmentStatus
@@ -77,7 +77,8 @@ class AppointmentPages:
             own = await own_appointment(session, link)
         if own is None:
             return _ended(request)
-        body = as_calendar(own, self.links.manage(link.tenant_id, link.appointment_id, link.nonce))
+        url = self.links.manage(link.tenant_id, link.appointment_id, link.nonce)
+        body = invite(own.appointment, own.location, own.services, url).published(own.now)
         headers = {"Content-Disposition": 'attachment; filename="appointment.ics"', "Cache-Control": "no-store"}
         return Response(body, media_type="text/calendar; charset=utf-8; method=PUBLISH", headers=headers)
 

@@ -38,6 +38,10 @@ def message_json(message: Message) -> dict[str, Any]:
         "html": message.html,
         "headers": message.headers,
         "customArgs": message.custom_args,
+        "attachments": [
+            {"name": one.name, "type": one.media_type, "text": one.content.decode(errors="replace")}
+            for one in message.attachments
+        ],
         "reference": message.reference,
         "inReplyTo": message.in_reply_to,
         "automatic": message.automatic,

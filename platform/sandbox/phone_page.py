@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from lead_orchestrator.sandbox.context import Sandbox
 from lead_orchestrator.sandbox.messages import unsubscribe_address
 from lead_orchestrator.sandbox.people import Person, people
-from lead_orchestrator.sandbox.world import Message
+from lead_orchestrator.sandbox.world import Attachment, Message
 
 __all__ = ["PhonePage"]
 
@@ -131,6 +131,7 @@ def _mail(message: Message, contact: str, when: str) -> str:
     if message.html:
         title = escape(message.subject or "Mail")
         body = f'<iframe sandbox="" title="{title}" srcdoc="{escape(message.html)}"></iframe>'
+    body += "".join(_attached(one) for one in message.attachments)
     path = f"/mails/{quote(message.id, safe='')}"
     if unsubscribe_address(message):
         body += _button(f"{path}/unsubscribe", "Unsubscribe", contact)
@@ -143,6 +144,11 @@ def _mail(message: Message, contact: str, when: str) -> str:
         f'<li class="mail {message.direction}"><details><summary>{subject}</summary><p class="muted">From {sender}</p>'
         f"{body}</details>{when}</li>"
     )
+
+
+def _attached(attachment: Attachment) -> str:
+    shown = escape(attachment.content.decode(errors="replace")) if attachment.media_type.startswith("text/") else ""
+    return f"<details><summary>Attached: {escape(attachment.name)}</summary><pre>{shown}</pre></details>"
 
 
 def _button(action: str, label: str, contact: str, **fields: str) -> str:

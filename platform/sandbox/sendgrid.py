@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from lead_orchestrator.sandbox.faults import FaultReplies, guarded
 from lead_orchestrator.sandbox.sendgrid_checks import SendGridError, check_mail, too_many, unauthorized
 from lead_orchestrator.sandbox.sendgrid_events import report
 from lead_orchestrator.sandbox.signatures import sendgrid_public_key
-from lead_orchestrator.sandbox.world import Message, SendGridAccount, StatusStep
+from lead_orchestrator.sandbox.world import Attachment, Message, SendGridAccount, StatusStep
 
 __all__ = ["SendGridApi"]
 
@@ -131,6 +132,10 @@ class SendGridApi:
             html=contents.get("text/html"),
             headers={**(mail.get("headers") or {}), **(personalization.get("headers") or {})},
             custom_args={**(mail.get("custom_args") or {}), **(personalization.get("custom_args") or {})},
+            attachments=[
+                Attachment(one["filename"], one.get("type", ""), base64.b64decode(one["content"]))
+                for one in mail.get("attachments") or []
+            ],
             steps=steps,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import time
@@ -47,6 +48,7 @@ def check_mail(mail: dict[str, Any]) -> None:
     subjects = [item.get("subject") or mail.get("subject") for item in personalizations]
     if not all(isinstance(subject, str) and subject for subject in subjects):
         raise SendGridError(400, "The subject is required.", "subject")
+    _check_attachments(mail.get("attachments") or [])
     if not mail.get("template_id"):
         _check_content(mail.get("content"))
 
@@ -79,6 +81,24 @@ def _check_address(person: Any, path: str) -> None:
     email = person.get("email") if isinstance(person, dict) else None
     if not isinstance(email, str) or not all(email.partition("@")) or any(letter.isspace() for letter in email):
         raise SendGridError(400, "Does not contain a valid address.", f"{path}.email")
+
+
+def _check_attachments(attachments: Any) -> None:
+    if not isinstance(attachments, list):
+        raise SendGridError(400, "The attachments must be an array.", "attachments")
+    for number, one in enumerate(attachments):
+        path = f"attachments.{number}"
+        if not isinstance(one, dict) or not isinstance(one.get("filename"), str) or not one["filename"]:
+            raise SendGridError(400, "The attachment filename is required.", f"{path}.filename")
+        if not isinstance(one.get("type", ""), str) or any(mark in one.get("type", "") for mark in ";\r\n"):
+            raise SendGridError(400, "The attachment type cannot contain ';', or CRLF characters.", f"{path}.type")
+        try:
+            base64.b64decode(one.get("content") or "", validate=True)
+        except (ValueError, TypeError):
+            text = "The attachment content must be base64 encoded."
+            raise SendGridError(400, text, f"{path}.content") from None
+        if not one.get("content"):
+            raise SendGridError(400, "The attachment content is required.", f"{path}.content")
 
 
 def _check_content(content: Any) -> None:

@@ -155,6 +155,15 @@ class StatusStep:
     error_code: int | None = None
 
 
+@dataclass(frozen=True)
+class Attachment:
+    """A file of a mail; `content` is its bytes."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
 @dataclass
 class Message:
     """A text or a mail that was accepted, or one that a customer sent.
@@ -177,6 +186,7 @@ class Message:
     reply_to: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     custom_args: dict[str, str] = field(default_factory=dict)
+    attachments: list[Attachment] = field(default_factory=list)
     status_callback: str | None = None
     messaging_service_sid: str | None = None
     automatic: bool = False

@@ -1,32 +1,25 @@
-"""An appointment as calendars read it (RFC 5545)."""
+"""An appointment as calendars are told of it."""
 
 from __future__ import annotations
 
-from icalendar import Calendar, Event
+from collections.abc import Sequence
 
-from lead_orchestrator.booking.appointments.customers import OwnAppointment
-from lead_orchestrator.booking.models import AppointmentStatus
+from lead_orchestrator.booking.models import Appointment, AppointmentStatus
+from lead_orchestrator.messaging.invites import Invite
+from lead_orchestrator.tenancy.models import Location
 
-__all__ = ["as_calendar"]
+__all__ = ["invite"]
 
 
-def as_calendar(own: OwnAppointment, manage_url: str) -> bytes:
-    """One event; its UID stays when the appointment moves, so that a calendar replaces what it has."""
-    row = own.appointment
-    event = Event()
-    event.add("uid", f"{row.id}@appointments")
-    event.add("dtstamp", own.now)
-    event.add("dtstart", row.starts_at)
-    event.add("dtend", row.ends_at)
-    event.add("summary", f"{', '.join(own.services)} - {own.location.name}")
-    event.add("location", own.location.address or own.location.name)
-    event.add("description", manage_url)
-    event.add("url", manage_url)
-    event.add("status", "CANCELLED" if row.status == AppointmentStatus.CANCELLED else "CONFIRMED")
-    event.add("sequence", int(own.now.timestamp()))
-    calendar = Calendar()
-    calendar.add("prodid", "-//Lead Orchestrator//Appointments//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    calendar.add_component(event)
-    return bytes(calendar.to_ical())
+def invite(row: Appointment, location: Location, services: Sequence[str], manage_url: str) -> Invite:
+    """`services` are their names."""
+    return Invite(
+        uid=f"{row.id}@appointments",
+        sequence=row.sequence,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        summary=f"{', '.join(services)} - {location.name}",
+        place=location.address or location.name,
+        url=manage_url,
+        cancelled=row.status == AppointmentStatus.CANCELLED,
+    )

@@ -1,15 +1,21 @@
-"""What a customer is told about an appointment: a confirmation at once, and reminders before it."""
+"""What a customer is told about an appointment: a confirmation at once, and reminders before it, never after its beginning.
+
+Whoever is texted and has a mail address too gets the confirmation by both: only a mail carries the invitation for a calendar.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from lead_orchestrator.booking.appointments.invites import invite
 from lead_orchestrator.booking.models import Appointment
 from lead_orchestrator.clock import app_now
-from lead_orchestrator.leads.models import Lead, MessageKind
+from lead_orchestrator.leads.models import Channel, Lead, MessageKind
+from lead_orchestrator.leads.opt_outs import reachable
 from lead_orchestrator.messaging.planned import Planned, cancel_planned, plan_all
 from lead_orchestrator.messaging.templates.models import TemplateVariant
 from lead_orchestrator.messaging.templates.service import Wordings, wordings
@@ -47,10 +53,25 @@ class Notices:
         """Say that it was booked, moved or cancelled, and remind of it; see `withdraw` for what was to be said before."""
         values = self._values(location, appointment, services)
         name, now = reference(appointment.id), await app_now(session)
-        messages = [Planned(MessageKind.CONFIRMATION, variant=variant, values=values, reference=f"{name}:confirmation")]
+        told = Planned(
+            MessageKind.CONFIRMATION,
+            variant=variant,
+            values=values,
+            reference=f"{name}:confirmation",
+            invite=invite(appointment, location, services, values["manage_link"]),
+        )
+        messages = [told]
+        if {Channel.SMS, Channel.EMAIL} <= set(reachable(lead)):
+            messages.append(replace(told, channels=(Channel.EMAIL,), reference=f"{name}:invite"))
         if variant is not TemplateVariant.CANCELLED:
             messages += [
-                Planned(MessageKind.REMINDER, due_at, values=values, reference=f"{name}:reminder:{which}")
+                Planned(
+                    MessageKind.REMINDER,
+                    due_at,
+                    values=values,
+                    reference=f"{name}:reminder:{which}",
+                    void_after=appointment.starts_at,
+                )
                 for which, before in REMINDERS.items()
                 if (due_at := appointment.starts_at - before) > now
             ]

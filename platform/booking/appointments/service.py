@@ -174,7 +174,7 @@ class Appointments:
             services = await repository.booked_services(session, row.id)
             request = await booked(session, row, services)
             place = await taken_place(session, request, starts_at, row.id)
-            row.bay, row.during = place.bay, place.during
+            row.bay, row.during, row.sequence = place.bay, place.during, row.sequence + 1
             await session.flush()
             names = [service.name for service in services]
             await self._consequences.of_change(session, row, lead, location, names, TemplateVariant.RESCHEDULED)
@@ -208,7 +208,7 @@ class Appointments:
             if row.status not in (_S.HELD, _S.CONFIRMED):
                 raise _wrong_status(row, "NOT_CANCELLABLE", "only a held or confirmed one is cancelled")
             was_booked = row.status == _S.CONFIRMED
-            row.status, row.cancel_reason = _S.CANCELLED, why
+            row.status, row.cancel_reason, row.sequence = _S.CANCELLED, why, row.sequence + 1
             await session.flush()
             if was_booked:
                 names = [service.name for service in await repository.booked_services(session, row.id)]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from sendgrid.helpers.mail import Content, CustomArg, From, Header, Mail, Personalization, To
+from sendgrid.helpers.mail import (
+    Attachment,
+    Content,
+    CustomArg,
+    Disposition,
+    FileContent,
+    FileName,
+    FileType,
+    From,
+    Header,
+    Mail,
+    Personalization,
+    To,
+)
 
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 
-__all__ = ["SendGridClient"]
+__all__ = ["Attached", "SendGridClient"]
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 401, 403, 429, 500
 
@@ -22,6 +37,15 @@ _SENTENCES = {
     404: "SendGrid knows no such resource",
     413: "the mail is too large for SendGrid",
 }
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A file of a mail; its type has no parameters, which SendGrid refuses."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
 
 
 class SendGridClient:
@@ -48,6 +72,7 @@ class SendGridClient:
         html: str | None,
         headers: Mapping[str, str],
         custom_args: Mapping[str, str],
+        attachments: Sequence[Attached] = (),
         timeout: float,  # noqa: ASYNC109  # the whole call's, told apart before and after the request left
     ) -> Accepted:
         """Hand one mail over within `timeout` seconds; `custom_args` come back with its events: no personal data.
@@ -58,6 +83,8 @@ class SendGridClient:
             ProviderRefused, ProviderBusy, ProviderUnknown: see the class.
         """
         mail = _mail(to, (from_email, from_name), subject, (text, html), headers, custom_args)
+        if attachments:
+            mail["attachments"] = [_attachment(one) for one in attachments]
         response = await exchange(
             self._http,
             "POST",
@@ -93,6 +120,13 @@ def _mail(
     for name, value in custom_args.items():
         mail.add_custom_arg(CustomArg(name, value))
     built: dict[str, Any] = mail.get()
+    return built
+
+
+def _attachment(attached: Attached) -> dict[str, Any]:
+    content = FileContent(base64.b64encode(attached.content).decode())
+    kind, name = FileType(attached.media_type), FileName(attached.name)
+    built: dict[str, Any] = Attachment(content, name, kind, Disposition("attachment")).get()
     return built
 
 
