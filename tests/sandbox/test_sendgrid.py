@@ -56,6 +56,13 @@ async def test_a_wrong_key_is_refused(client: httpx.AsyncClient) -> None:
         ({"subject": None}, "subject"),
         ({"subject": 5}, "subject"),
         ({"content": None}, "content"),
+        ({"attachments": {}}, "attachments"),
+        (
+            {"attachments": [{"filename": "a.ics", "type": "text/calendar; method=REQUEST", "content": "YQ=="}]},
+            "attachments.0.type",
+        ),
+        ({"attachments": [{"filename": "a.ics", "content": "not base64!"}]}, "attachments.0.content"),
+        ({"attachments": [{"content": "YQ=="}]}, "attachments.0.filename"),
         ({"content": [{"type": "text/plain", "value": ""}]}, "content.0.value"),
         ({"content": [{"type": "text/html", "value": "a"}, {"type": "text/plain", "value": "a"}]}, "content"),
         ({"headers": ["List-Unsubscribe"]}, "headers"),

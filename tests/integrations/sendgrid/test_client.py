@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
-from lead_orchestrator.integrations.sendgrid.client import SendGridClient
+from lead_orchestrator.integrations.sendgrid.client import Attached, SendGridClient
 from tests.integrations.wire import Answer, Hangup, Silence, Wire
 
 ERRORS = {"errors": [{"message": "customer@example.com is not valid", "field": "to", "help": None}]}
 
 
-async def send(client: SendGridClient, timeout: float = 5, html: str | None = "<p>Hello</p>") -> Accepted:  # noqa: ASYNC109  # passed on
+async def send(
+    client: SendGridClient,
+    timeout: float = 5,  # noqa: ASYNC109  # passed on
+    html: str | None = "<p>Hello</p>",
+    attachments: Sequence[Attached] = (),
+) -> Accepted:
     return await client.send(
         "SG.key-of-the-shop",
         to="customer@example.com",
@@ -26,6 +32,7 @@ async def send(client: SendGridClient, timeout: float = 5, html: str | None = "<
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         },
         custom_args={"tenant": "t1", "attempt": "2"},
+        attachments=attachments,
         timeout=timeout,
     )
 
@@ -54,6 +61,21 @@ async def test_a_mail_is_handed_over_in_sendgrids_form(client: SendGridClient, w
         },
         "custom_args": {"tenant": "t1", "attempt": "2"},
     }
+
+
+async def test_a_file_goes_with_its_mail(client: SendGridClient, wire: Wire) -> None:
+    wire.answers(Answer(202, ""))
+
+    await send(client, attachments=[Attached("invite.ics", "text/calendar", b"BEGIN:VCALENDAR")])
+
+    assert json.loads(wire.requests[0].body)["attachments"] == [
+        {
+            "content": "QkVHSU46VkNBTEVOREFS",
+            "filename": "invite.ics",
+            "type": "text/calendar",
+            "disposition": "attachment",
+        }
+    ]
 
 
 async def test_a_mail_may_be_text_alone(client: SendGridClient, wire: Wire) -> None:
