@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -193,7 +193,7 @@ def _attached(account: Account, letter: Letter) -> Sequence[Attached]:
     if letter.invite is None:
         return []
     organizer, attendee = Party(account.from_email or "", account.from_name), Party(letter.address)
-    calendar = letter.invite.addressed(datetime.now(UTC), organizer, attendee)
+    calendar = letter.invite.addressed(organizer, attendee)
     return [Attached("invite.ics", "text/calendar", calendar)]
 
 

@@ -26,9 +26,12 @@ class Party:
         return found
 
 
+_MOMENTS = ("starts_at", "ends_at", "stamped_at")
+
+
 @dataclass(frozen=True)
 class Invite:
-    """`uid` stays when the appointment moves, and `sequence` rises, so that a calendar replaces what it has."""
+    """`uid` stays when the appointment moves, and `sequence` rises, so that a calendar replaces what it has; `stamped_at` is when that was said."""
 
     uid: str
     sequence: int
@@ -37,31 +40,33 @@ class Invite:
     summary: str
     place: str
     url: str = field(repr=False)
+    stamped_at: datetime
     cancelled: bool = False
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
-        moments = {name: datetime.fromisoformat(stored[name]) for name in ("starts_at", "ends_at")}
+        moments = {name: datetime.fromisoformat(stored[name]) for name in _MOMENTS}
         return cls(**{**stored, **moments})
 
     def to_json(self) -> dict[str, object]:
-        return {**asdict(self), "starts_at": self.starts_at.isoformat(), "ends_at": self.ends_at.isoformat()}
+        moments = {name: getattr(self, name).isoformat() for name in _MOMENTS}
+        return {**asdict(self), **moments}
 
-    def published(self, now: datetime) -> bytes:
+    def published(self) -> bytes:
         """As a file for whoever opens it."""
-        return self._calendar("PUBLISH", self._event(now))
+        return self._calendar("PUBLISH", self._event())
 
-    def addressed(self, now: datetime, organizer: Party, attendee: Party) -> bytes:
+    def addressed(self, organizer: Party, attendee: Party) -> bytes:
         """As what a mail carries: it puts the event into the reader's calendar, moves it there or removes it."""
-        event = self._event(now)
+        event = self._event()
         event.add("organizer", organizer.written())
         event.add("attendee", attendee.written(ROLE="REQ-PARTICIPANT", PARTSTAT="ACCEPTED", RSVP="FALSE"))
         return self._calendar("CANCEL" if self.cancelled else "REQUEST", event)
 
-    def _event(self, now: datetime) -> Event:
+    def _event(self) -> Event:
         event = Event()
         event.add("uid", self.uid)
-        event.add("dtstamp", now)
+        event.add("dtstamp", self.stamped_at)
         event.add("dtstart", self.starts_at)
         event.add("dtend", self.ends_at)
         event.add("summary", self.summary)

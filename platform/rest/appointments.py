@@ -78,7 +78,7 @@ class AppointmentPages:
         if own is None:
             return _ended(request)
         url = self.links.manage(link.tenant_id, link.appointment_id, link.nonce)
-        body = invite(own.appointment, own.location, own.services, url).published(own.now)
+        body = invite(own.appointment, own.location, own.services, url, own.now).published()
         headers = {"Content-Disposition": 'attachment; filename="appointment.ics"', "Cache-Control": "no-store"}
         return Response(body, media_type="text/calendar; charset=utf-8; method=PUBLISH", headers=headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from lead_orchestrator.booking.models import Appointment, AppointmentStatus
 from lead_orchestrator.messaging.invites import Invite
@@ -11,7 +12,7 @@ from lead_orchestrator.tenancy.models import Location
 __all__ = ["invite"]
 
 
-def invite(row: Appointment, location: Location, services: Sequence[str], manage_url: str) -> Invite:
+def invite(row: Appointment, location: Location, services: Sequence[str], manage_url: str, now: datetime) -> Invite:
     """`services` are their names."""
     return Invite(
         uid=f"{row.id}@appointments",
@@ -21,5 +22,6 @@ def invite(row: Appointment, location: Location, services: Sequence[str], manage
         summary=f"{', '.join(services)} - {location.name}",
         place=location.address or location.name,
         url=manage_url,
+        stamped_at=now,
         cancelled=row.status == AppointmentStatus.CANCELLED,
     )

@@ -58,7 +58,7 @@ class Notices:
             variant=variant,
             values=values,
             reference=f"{name}:confirmation",
-            invite=invite(appointment, location, services, values["manage_link"]),
+            invite=invite(appointment, location, services, values["manage_link"], now),
         )
         messages = [told]
         if {Channel.SMS, Channel.EMAIL} <= set(reachable(lead)):
