@@ -31,7 +31,8 @@ _MOMENTS = ("starts_at", "ends_at", "stamped_at")
 
 @dataclass(frozen=True)
 class Invite:
-    """`uid` stays when the appointment moves, and `sequence` rises, so that a calendar replaces what it has; `stamped_at` is when that was said."""
+    """`uid` stays when the appointment moves, and `sequence` rises, so that a calendar replaces what it has; `stamped_at` is when
+    that was said."""
 
     uid: str
     sequence: int
