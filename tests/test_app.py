@@ -18,6 +18,7 @@ from lead_orchestrator.errors import ConfigurationError
 from lead_orchestrator.log import configure_logging
 from lead_orchestrator.settings import load_settings
 from tests.database import Cluster, TestDatabase
+from tests.http import open_http
 from tests.serving import bearer, serving
 from tests.stack import Stack, open_stack
 
@@ -126,7 +127,7 @@ async def test_a_running_request_ends_before_the_api_does(stack: Stack) -> None:
 
 async def until_refused(url: str) -> None:
     """Until the api takes no new connection."""
-    async with asyncio.timeout(10), httpx.AsyncClient() as client:
+    async with asyncio.timeout(10), open_http() as client:
         while True:
             try:
                 await client.get(f"{url}/health", headers={"Connection": "close"})

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 from urllib.request import getproxies
@@ -63,11 +65,10 @@ class Connections(httpx.AsyncBaseTransport):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._tls = httpx.create_ssl_context()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._most, ssl=self._tls, keepalive_timeout=IDLE_SECONDS)
+        connector = aiohttp.TCPConnector(limit=self._most, ssl=_tls(), keepalive_timeout=IDLE_SECONDS)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -101,6 +102,12 @@ class Connections(httpx.AsyncBaseTransport):
             ) as answer:
                 body = await answer.read()
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=httpx.ByteStream(body), request=request)
+
+
+@cache
+def _tls() -> SSLContext:
+    """One for the process: reading the certificate authorities takes 45 ms."""
+    return httpx.create_ssl_context()
 
 
 @contextmanager

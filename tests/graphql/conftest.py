@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -36,6 +35,7 @@ from lead_orchestrator.tenancy.tokens import TokenIssuer, TokenVerifier, generat
 from tests.database import TestDatabase
 from tests.factories import MadeTenant, make_lead, make_tenant
 from tests.graphql.server import Api, serve
+from tests.http import open_http
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ async def open_api(
         links=links,
         administration=Administration(Tenants(tenancy), Support(tenancy, issuer)),
     )
-    async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
+    async with serve(create_graphql_app(services)) as address, open_http(address) as http:
         yield Api(http, issuer, woken, events)
 
 

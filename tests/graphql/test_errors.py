@@ -4,7 +4,6 @@ import json
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
-import httpx
 import pytest
 from graphql import GraphQLError
 from structlog.testing import capture_logs
@@ -21,6 +20,7 @@ from lead_orchestrator.tenancy.tokens import TokenIssuer, TokenVerifier, generat
 from tests.factories import make_tenant, phone_number
 from tests.graphql.conftest import Franchise
 from tests.graphql.server import Api, serve
+from tests.http import open_http
 
 
 async def test_a_defect_is_logged_by_its_id_without_what_it_was_about(
@@ -97,7 +97,7 @@ async def test_a_bell_that_fails_loses_nothing(tenancy: Tenancy, secret_box: Sec
 
     services = GraphQLServices(tenancy, Leads(secret_box), Access(verifier, revocations), wake)
     document = "mutation($i: CreateLeadInput!) { createLead(input: $i) { lead { id } errors { code } } }"
-    async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
+    async with serve(create_graphql_app(services)) as address, open_http(address) as http:
         api = Api(http, issuer, [])
         made = await api.ask(
             api.token(tenant.id), document, i={"locationId": f"loc_{tenant.location}", "phone": phone_number()}

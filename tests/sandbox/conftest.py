@@ -9,6 +9,7 @@ import pytest
 from lead_orchestrator.sandbox.seed import SUN_SHADE, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import Company, Quirks, Timing, World
+from tests.http import open_http
 from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import SendGrid, ShopMonkey, Twilio, WhatsApp
 
@@ -66,7 +67,7 @@ def company(world: World) -> Company:
 
 @pytest.fixture
 async def client(server: SandboxServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=5) as client:
+    async with open_http(server.url, timeout=5) as client:
         yield client
 
 

@@ -9,6 +9,7 @@ import pytest
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
+from tests.http import open_http
 from tests.sandbox.wire import CUSTOMER, SendGrid, ShopMonkey, Twilio, quote
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -184,7 +185,7 @@ async def test_without_a_clock_time_cannot_be_moved(client: httpx.AsyncClient) -
 async def test_the_clock_is_wound_reset_and_stamps_messages() -> None:
     async with (
         SandboxServer(demo_world(), clock=WoundClock()) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        open_http(server.url) as client,
     ):
         wound = (await client.post("/clock", json={"seconds": 3600})).json()
         await Twilio(client).send()

@@ -10,6 +10,7 @@ from lead_orchestrator.sandbox.faults import Fault
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from tests.holding import Hold
+from tests.http import open_http
 from tests.sandbox.receiver import Receiver
 from tests.sandbox.wire import ShopMonkey, Twilio, quote
 
@@ -17,7 +18,7 @@ from tests.sandbox.wire import ShopMonkey, Twilio, quote
 async def test_it_ends_quickly_and_leaves_no_task_while_work_is_under_way(receiver: Receiver) -> None:
     before = asyncio.all_tasks()
     world = demo_world()
-    async with SandboxServer(world) as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with SandboxServer(world) as server, open_http(server.url) as client:
         key = next(iter(world.companies.values())).api_key
         body = {"name": "Orders", "url": f"{receiver.url}/hook", "triggers": ["Order"]}
         await ShopMonkey(client, key).post("/webhook", body)

@@ -12,6 +12,7 @@ from lead_orchestrator.integrations.whatsapp.client import Template, WhatsAppCli
 from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
+from tests.http import open_http
 from tests.sandbox.wire import CUSTOMER, WhatsApp
 
 CREDENTIALS = WhatsAppCredentials(SUN_SHADE.whatsapp_number_id, SecretStr(SUN_SHADE.whatsapp_token))
@@ -154,7 +155,7 @@ async def test_the_24_hours_go_by_the_applications_clock() -> None:
     clock = Winding()
     async with (
         SandboxServer(demo_world(), clock=clock) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        open_http(server.url) as client,
     ):
         whatsapp = WhatsApp(client)
         await whatsapp.write()

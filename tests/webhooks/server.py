@@ -28,6 +28,7 @@ from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
+from tests.http import open_http
 
 __all__ = ["PATH", "WebhookServer", "order_body", "serve_webhook", "signed_headers"]
 
@@ -107,7 +108,7 @@ async def serve_webhook(tenancy: Tenancy, lookups: Lookups, secrets: SecretBox) 
     app = Starlette(routes=[Route(PATH, webhook.receive, methods=["POST"])], exception_handlers={AppError: _expected})
     async with _listening(app) as port:
         limits = httpx.Limits(max_connections=40, max_keepalive_connections=40)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=30) as http:
+        async with open_http(f"http://127.0.0.1:{port}", limits=limits, timeout=30) as http:
             yield WebhookServer(http, "127.0.0.1", port, woken)
 
 

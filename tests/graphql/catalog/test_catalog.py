@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -17,6 +16,7 @@ from lead_orchestrator.tenancy.tokens import Role, TokenIssuer, TokenVerifier, g
 from tests.database import Cluster, TestDatabase
 from tests.graphql.conftest import Franchise
 from tests.graphql.server import Answer, Api, serve
+from tests.http import open_http
 from tests.stack import Stack, open_stack
 
 SYNC = "mutation($l: ID!) { syncCatalog(locationId: $l) { services { name price { amountCents currency } } errors { code } } }"
@@ -58,7 +58,7 @@ async def demo(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator[
         services = GraphQLServices(
             made.tenancy, made.leads, access, wake, catalog=made.catalog, reader=made.reader, any_document=True
         )
-        async with serve(create_graphql_app(services)) as address, httpx.AsyncClient(base_url=address) as http:
+        async with serve(create_graphql_app(services)) as address, open_http(address) as http:
             yield Demo(Api(http, issuer, []), stack)
 
 

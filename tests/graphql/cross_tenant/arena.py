@@ -12,7 +12,6 @@ from uuid import UUID
 
 import asyncpg
 import graphql
-import httpx
 from redis.asyncio import Redis
 
 from lead_orchestrator.app import graphql_services
@@ -30,6 +29,7 @@ from tests.graphql.cross_tenant.canaries import Canaries, collect
 from tests.graphql.cross_tenant.seeds import Franchise, Seed
 from tests.graphql.cross_tenant.sides import Connection, Side
 from tests.graphql.server import Api, serve
+from tests.http import open_http
 from tests.tenancy.rows import Schema, read_schema
 
 __all__ = ["Arena", "Caller", "open_arena"]
@@ -196,7 +196,7 @@ async def open_arena(
         clients = []
         for served in (whole, replace(whole, reader=None)):
             address = await stack.enter_async_context(serve(create_graphql_app(served, sockets)))
-            http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=30))
+            http = await stack.enter_async_context(open_http(address, timeout=30))
             clients.append(Api(http, issuer, []))
         admin = await asyncpg.connect(database.admin_url)
         stack.push_async_callback(admin.close)

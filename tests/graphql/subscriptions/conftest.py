@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -30,6 +29,7 @@ from tests.factories import make_lead, make_tenant
 from tests.graphql.conftest import Franchise
 from tests.graphql.server import Api, serve
 from tests.graphql.subscriptions.client import Peer, connected, opened
+from tests.http import open_http
 
 ISSUER = "https://issuer.example.com"
 
@@ -88,7 +88,7 @@ async def open_live(
         heads = Lookups(engines.app).heads
         sockets = await stack.enter_async_context(open_sockets(services, heads, redis, **options))
         address = await stack.enter_async_context(serve(create_graphql_app(services, sockets)))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=address))
+        http = await stack.enter_async_context(open_http(address))
         yield Live(address, Api(http, issuer, []), sockets, revocations, tenancy, redis)
 
 

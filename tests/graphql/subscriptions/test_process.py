@@ -26,6 +26,7 @@ from tests.database import Cluster, TestDatabase
 from tests.factories import phone_number
 from tests.graphql.subscriptions.client import connected
 from tests.graphql.subscriptions.javascript import javascript_peer
+from tests.http import open_http
 from tests.serving import bearer
 from tests.stack import Stack, open_stack
 
@@ -157,7 +158,7 @@ async def api_process(settings: Settings, log: Path) -> AsyncIterator[Process]:
 
 
 async def until_answering(port: int, process: Process, log: Path) -> None:
-    async with asyncio.timeout(STARTS_WITHIN), httpx.AsyncClient() as http:
+    async with asyncio.timeout(STARTS_WITHIN), open_http() as http:
         while True:
             with suppress(httpx.TransportError):
                 if (await http.get(f"http://127.0.0.1:{port}/health")).is_success:

@@ -22,6 +22,7 @@ from lead_orchestrator.sandbox.seed import SUN_SHADE, DemoFranchise
 from lead_orchestrator.sandbox.signatures import sendgrid_public_key, sign_sendgrid_events, sign_twilio_request
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from tests.database import TestDatabase
+from tests.http import open_http
 from tests.messaging.leads import change, make_lead
 from tests.stack import Stack, franchise_file, open_stack
 
@@ -164,7 +165,7 @@ async def open_line(
         async with (
             open_stack(database, redis_url, file=file, **settings) as stack,
             run_api(stack.settings, listener),
-            httpx.AsyncClient(base_url=url, timeout=30) as http,
+            open_http(url, timeout=30) as http,
         ):
             for account in stack.world.sendgrid_accounts.values():
                 if account.api_key == SUN_SHADE.sendgrid_api_key:
