@@ -21,6 +21,7 @@ Outcome = int | str
 
 COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 DENIED = "42501"
+SET_ALL = "SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
 GARBAGE = "22P02"
 
 # A table that has a location and is still read by the whole tenant.
@@ -61,6 +62,7 @@ class Matrix:
         self.home, self.other_lead, self.other_location, self.foreign = World(), World(), World(), World()
         self.targets: dict[str, Target] = {}
         self.shared: dict[str, Target] = {}
+        self.granted: dict[tuple[str, str, str], bool] = {}
 
     async def seed(self) -> None:
         """Fill every table for a lead, another lead of its shop, another shop of the tenant, and another tenant."""
@@ -100,8 +102,7 @@ class Matrix:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            for name, value in settings.items():
-                await connection.execute("SELECT set_config($1, $2, true)", f"app.{name}", value)
+            await connection.execute(SET_ALL, [f"app.{name}" for name in settings], list(settings.values()))
             if sees is None:
                 return int((await connection.execute(statement, *values)).split()[-1])
             wanted = {name: str(value) for name, value in sees.items()}
@@ -147,6 +148,12 @@ class Matrix:
 
     async def may(self, role: str, command: str, table: Table) -> bool:
         """Whether the role was granted the command; a statement that names a row also has to read its key."""
+        asked = (role, command, table.name)
+        if asked not in self.granted:
+            self.granted[asked] = await self._granted(role, command, table)
+        return self.granted[asked]
+
+    async def _granted(self, role: str, command: str, table: Table) -> bool:
         if command == "INSERT":
             return bool(await self.admin.fetchval("SELECT has_table_privilege($1, $2, 'INSERT')", role, table.name))
         reads = (
@@ -162,22 +169,25 @@ class Matrix:
         self, callers: Iterable[Caller] | None = None, tables: Iterable[str] | None = None
     ) -> list[str]:
         """What was not answered as it must be, over all callers and tables unless told which."""
-        found = []
-        for name in tables or self.schema.tables:
-            for caller in callers or (*ATTACKERS, *TWINS):
-                target = (self.shared if caller.on_shared else self.targets).get(name)
-                if target is not None and caller.concerns(target.table):
-                    found += await self._violations_of(caller, target)
-        return found
+        callers = tuple(callers or (*ATTACKERS, *TWINS))
+        return [wrong for name in tables or self.schema.tables async for wrong in self._violations(callers, name)]
 
-    async def _violations_of(self, caller: Caller, target: Target) -> list[str]:
-        found = []
-        for command in COMMANDS:
-            wanted = await self._wanted(caller, command, target.table)
-            answer = await self.act(caller, command, target)
-            if answer != wanted:
-                found.append(f"{command} on {target.table.name} as {caller.name}: {answer!r}, not {wanted!r}")
-        return found
+    async def notices(self, callers: Iterable[Caller], table: str) -> bool:
+        """Whether any of these callers is answered otherwise than it must be."""
+        async for _ in self._violations(callers, table):
+            return True
+        return False
+
+    async def _violations(self, callers: Iterable[Caller], table: str) -> AsyncIterator[str]:
+        for caller in callers:
+            target = (self.shared if caller.on_shared else self.targets).get(table)
+            if target is None or not caller.concerns(target.table):
+                continue
+            for command in COMMANDS:
+                wanted = await self._wanted(caller, command, target.table)
+                answer = await self.act(caller, command, target)
+                if answer != wanted:
+                    yield f"{command} on {table} as {caller.name}: {answer!r}, not {wanted!r}"
 
     async def _wanted(self, caller: Caller, command: str, table: Table) -> Outcome:
         if not await self.may(caller.role, command, table):
