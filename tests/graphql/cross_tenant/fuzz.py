@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,13 +53,13 @@ def administers(root: Root) -> bool:
 
 
 async def operations(
-    arena: Arena, *kinds: OperationType, only: str | None = None, registered: Mapping[str, Example] = EXAMPLES
+    arena: Arena, *kinds: OperationType, only: Collection[str] = (), registered: Mapping[str, Example] = EXAMPLES
 ) -> Sequence[Operation]:
-    """Every field of these roots, or the one of this name; it does not matter which clone of the seed is asked."""
+    """Every field of these roots, or those of these names; it does not matter which clone of the seed is asked."""
     side = arena.side(arena.seed.ours, arena.seed.ours.hidden)
     found = []
     for root in roots(arena.core, *kinds):
-        if only not in {None, root.name}:
+        if only and root.name not in only:
             continue
         example = example_of(root, registered)
         found.append(Operation(root, example, await side.resolved(example.arguments)))

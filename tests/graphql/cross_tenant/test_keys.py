@@ -100,7 +100,7 @@ async def test_who_brought_the_key_gets_the_same_answer_again_and_not_for_someth
 
 
 async def _operation(arena: Arena, name: str) -> tuple[Operation, Document]:
-    [operation] = await operations(arena, OperationType.MUTATION, only=name)
+    [operation] = await operations(arena, OperationType.MUTATION, only=[name])
     return operation, Writer(arena.core, random.Random(1)).variants(operation.root, 1)[0]  # noqa: S311 - no secret
 
 

@@ -25,7 +25,7 @@ async def test_every_query_shows_its_franchise_something(arena: Arena) -> None:
 @pytest.mark.parametrize("name", MUTATIONS)
 async def test_every_mutation_works_for_its_franchise(cluster: Cluster, seed: Seed, name: str) -> None:
     async with cluster.clone("twin", template=seed.database.name) as database, open_arena(database, seed) as arena:
-        [operation] = await operations(arena, OperationType.MUTATION, only=name)
+        [operation] = await operations(arena, OperationType.MUTATION, only=[name])
 
         lacking = await refusal(arena, operation)
 
