@@ -37,6 +37,8 @@ from lead_orchestrator.jobs.alarms import Alarms
 from lead_orchestrator.jobs.bells import AnswerBell
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
+from lead_orchestrator.rest.account_pages import AccountPages
+from lead_orchestrator.rest.accounts import AccountEndpoints
 from lead_orchestrator.rest.admission import admitted
 from lead_orchestrator.rest.appointments import AppointmentPages
 from lead_orchestrator.rest.google import GoogleCallback
@@ -45,6 +47,7 @@ from lead_orchestrator.rest.schedule import ScheduleEndpoint
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access, RevocationWatch
+from lead_orchestrator.tenancy.accounts.limits import SignInLimits
 from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.public.limits import PublicLimits, public_rates
 from lead_orchestrator.tenancy.revocation import RevocationList
@@ -99,7 +102,8 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
-        routes = admitted(_routes(services, queue, create_graphql_app(graphql, sockets), access), access)
+        made = _routes(services, queue, create_graphql_app(graphql, sockets), access, limits)
+        routes = admitted(made, access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")
         yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})
@@ -151,6 +155,8 @@ def graphql_services(
         calendars=services.calendars.connections,
         freshness=services.calendars.freshness,
         links=services.links,
+        staff=services.people.staff,
+        wake_mails=queue.account_mails,
         access=access,
         development=not services.settings.production,
         wake=queue.due,
@@ -163,7 +169,9 @@ def graphql_services(
     )
 
 
-def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) -> Sequence[BaseRoute]:
+def _routes(
+    services: Services, queue: Queue, graphql: ASGIApp, access: Access, limits: PublicLimits
+) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
     appointments = AppointmentPages(
         services.tenancy, services.appointments, services.links, services.calendars.freshness
@@ -171,6 +179,7 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) 
     google = GoogleCalendarWebhook(services.tenancy, services.links, queue.calendar)
     links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
+    sign_ins = SignInLimits(limits, services.settings.sign_in_attempts_per_minute)
     schedule = ScheduleEndpoint(services.tenancy, access, services.messages, services.links, queue.due)
 
     async def ready(_request: Request) -> Response:
@@ -188,6 +197,10 @@ def _routes(services: Services, queue: Queue, graphql: ASGIApp, access: Access) 
         Route("/a/{token}", appointments.show, methods=["GET"]),
         Route("/a/{token}", appointments.change, methods=["POST"]),
         Route("/a/{token}/appointment.ics", appointments.calendar, methods=["GET"]),
+        *AccountEndpoints(
+            services.people, access, sign_ins, services.settings.public_url, queue.account_mails
+        ).routes(),
+        *AccountPages(services.people.links, sign_ins).routes(),
         Route(PUSH_PATH, google.pushed, methods=["POST"]),
         Route(CALLBACK, GoogleCallback(services.calendars.connections, queue.calendar).returned, methods=["GET"]),
         Route("/c/{token}", links.chat, methods=["GET"]),
@@ -302,6 +315,14 @@ def _masked(request_id: str) -> Response:
 
 
 _ROUTES = (
+    "/auth/accept-invite",
+    "/auth/links",
+    "/auth/refresh",
+    "/auth/reset",
+    "/auth/second-factor",
+    "/auth/sign-in",
+    "/auth/sign-out",
+    "/auth/sign-out-everywhere",
     "/webhooks/shopmonkey/order",
     *MESSAGING_PATHS,
     PUSH_PATH,

@@ -39,6 +39,7 @@ from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient
 from lead_orchestrator.leads.ingestion.polling import Polling
 from lead_orchestrator.leads.ingestion.service import Ingestion
 from lead_orchestrator.leads.service import Leads
+from lead_orchestrator.messaging.account_mail import PlatformMailer
 from lead_orchestrator.messaging.delivery import Delivery
 from lead_orchestrator.messaging.dispatch import Dispatcher
 from lead_orchestrator.messaging.inbound.listening import Listening
@@ -49,6 +50,12 @@ from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.messaging.unknown import Resolver
 from lead_orchestrator.settings import SANDBOX_HOSTS, Settings
+from lead_orchestrator.tenancy.accounts import people
+from lead_orchestrator.tenancy.accounts.links import AccountLinks
+from lead_orchestrator.tenancy.accounts.mails import AccountMails
+from lead_orchestrator.tenancy.accounts.passwords import HashCost, Passwords
+from lead_orchestrator.tenancy.accounts.service import Accounts
+from lead_orchestrator.tenancy.accounts.tokens import RefreshTokens
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
@@ -58,7 +65,7 @@ from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.tenancy.tokens import TokenIssuer
 
-__all__ = ["AUDIENCE", "Calendars", "Services", "open_services", "token_issuer"]
+__all__ = ["AUDIENCE", "Calendars", "People", "Services", "open_services", "token_issuer"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 AUDIENCE = "lead-orchestrator"
@@ -74,6 +81,16 @@ class Calendars:
     crm: CrmCalendar
     freshness: Freshness
     outbox: OutboxDispatcher
+
+
+@dataclass(frozen=True)
+class People:
+    """The accounts of those who sign in."""
+
+    accounts: Accounts
+    links: AccountLinks
+    staff: people.People
+    mails: AccountMails
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,7 @@ class Services:
     tenants: Tenants
     catalog: CatalogSync
     calendars: Calendars
+    people: People
     reader: Reader
 
 
@@ -189,7 +207,32 @@ def _wire(
         tenants=Tenants(tenancy),
         catalog=CatalogSync(tenancy, shopmonkey, secrets),
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
+        people=_people(settings, tenancy, lookups, secrets, links, http),
         reader=reader,
+    )
+
+
+def _people(
+    settings: Settings,
+    tenancy: Tenancy,
+    lookups: Lookups,
+    secrets: SecretBox,
+    signer: LinkSigner,
+    http: httpx.AsyncClient,
+) -> People:
+    passwords = Passwords(HashCost(settings.password_hash_passes, settings.password_hash_memory_kib))
+    links = AccountLinks(tenancy, lookups, signer, passwords, settings.public_url)
+    key, sender = settings.platform_sendgrid_api_key, settings.platform_from_email
+    mailer = (
+        PlatformMailer(SendGridClient(http, settings.sendgrid_base_url), key.get_secret_value(), sender)
+        if key and sender
+        else None
+    )
+    return People(
+        accounts=Accounts(tenancy, lookups, secrets, token_issuer(settings), RefreshTokens(signer), passwords),
+        links=links,
+        staff=people.People(links, mails=mailer is not None),
+        mails=AccountMails(tenancy, links, mailer.send if mailer else None),
     )
 
 

@@ -11,6 +11,8 @@ from lead_orchestrator.errors import ConfigurationError
 
 __all__ = ["Settings", "load_settings"]
 
+FEWEST_PASSES, LEAST_MEMORY = 2, 19_456
+"""The least that OWASP's cheat sheet on the storage of passwords allows for argon2id."""
 SANDBOX_HOSTS = ("127.0.0.1", "localhost", "[::1]", "sandbox")
 
 
@@ -67,6 +69,11 @@ class Settings(BaseSettings):
     assistant_tokens_per_month: Annotated[int, Field(ge=0)] = Field(
         2_000_000, description="What a franchise's assistant may use, unless an administrator sets another budget."
     )
+    platform_sendgrid_api_key: SecretStr | None = Field(
+        None,
+        description="The platform's own SendGrid account: invitations and new passwords. Unset: nobody is invited.",
+    )
+    platform_from_email: str | None = Field(None, description="The address those mails come from.")
 
     calendar_poll_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         300, description="Between two looks at a calendar of which nobody said that it changed."
@@ -101,6 +108,13 @@ class Settings(BaseSettings):
     )
     api_cost_per_minute: Annotated[int, Field(ge=1)] = Field(
         1_000_000, description="Objects one franchise's staff may ask for."
+    )
+    sign_in_attempts_per_minute: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        10, description="At one account; one address has six times as many."
+    )
+    password_hash_passes: Annotated[int, Field(ge=1, le=100)] = Field(3, description="argon2id's passes.")
+    password_hash_memory_kib: Annotated[int, Field(ge=8, le=4_194_304)] = Field(
+        65_536, description="argon2id's memory, in KiB. Production refuses less than 2 passes over 19456."
     )
     public_reads_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         240, description="Calls of one address to public pages and forms; a shop's public gets thirty times as many."
@@ -141,6 +155,11 @@ class Settings(BaseSettings):
             raise ValueError(f"production needs {', '.join(missing)}")
         if not self.public_url.startswith("https://"):
             raise ValueError(f"PUBLIC_URL is {self.public_url!r}: production needs an https:// address")
+        if self.password_hash_passes < FEWEST_PASSES or self.password_hash_memory_kib < LEAST_MEMORY:
+            raise ValueError(
+                f"PASSWORD_HASH_PASSES is {self.password_hash_passes} and PASSWORD_HASH_MEMORY_KIB"
+                f" {self.password_hash_memory_kib}: production needs {FEWEST_PASSES} and {LEAST_MEMORY} at least"
+            )
         for name in (
             "shopmonkey_base_url",
             "twilio_base_url",

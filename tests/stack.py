@@ -18,7 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from lead_orchestrator.clock import clock_offset, set_clock_offset
 from lead_orchestrator.db import database_url
 from lead_orchestrator.sandbox.openai_world import MODEL
-from lead_orchestrator.sandbox.seed import SUN_SHADE, DemoFranchise, demo_world
+from lead_orchestrator.sandbox.seed import (
+    PLATFORM_FROM_EMAIL,
+    PLATFORM_SENDGRID_KEY,
+    SUN_SHADE,
+    DemoFranchise,
+    demo_world,
+)
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
 from lead_orchestrator.services import Services, open_services
@@ -53,6 +59,10 @@ def stack_settings(database: TestDatabase, redis_url: str, sandbox: SandboxServe
         "openai_base_url": sandbox.openai_url,
         "openai_api_key": SecretStr("sk-demo-tests"),
         "openai_model": MODEL,
+        "password_hash_passes": 1,
+        "password_hash_memory_kib": 8,
+        "platform_sendgrid_api_key": SecretStr(PLATFORM_SENDGRID_KEY),
+        "platform_from_email": PLATFORM_FROM_EMAIL,
         "send_lease_seconds": 60,
         "unknown_settle_seconds": 1,
         "database_pool_size": 8,

@@ -24,6 +24,7 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.accounts.people import People
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.public.limits import PublicLimits
 from lead_orchestrator.tenancy.public.places import Places
@@ -44,8 +45,9 @@ class GraphQLServices:
     """What the API works with. `wake(tenant_id)` is called after a commit that made something due.
 
     `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
-    them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors,
-    `administration` is for the platform's administrators; without one what needs it is unavailable. `limits` are those of the
+    them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors, `staff`
+    invites people, whereupon `wake_mails` is called, `administration` is for the platform's administrators; without one what
+    needs it is unavailable. `limits` are those of the
     public (`tenancy.public` says how both are used).
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
@@ -68,6 +70,8 @@ class GraphQLServices:
     calendars: GoogleConnections | None = None
     freshness: Freshness | None = None
     links: LinkSigner | None = None
+    staff: People | None = None
+    wake_mails: Callable[[UUID], Awaitable[None]] | None = None
     places: Places | None = None
     limits: PublicLimits | None = None
     administration: Administration | None = None
@@ -89,7 +93,7 @@ class Context:
         self._stack = AsyncExitStack()
         self._session: ReadSession | None = None
         self._finished = False
-        self._due = False
+        self._due = self._mails = False
         self._events: list[tuple[UUID, UUID]] = []
 
     @cached_property
@@ -170,6 +174,10 @@ class Context:
         """Wake the sender once this operation has committed."""
         self._due = True
 
+    def mail_is_due(self) -> None:
+        """Wake who mails invitations once this operation has committed."""
+        self._mails = True
+
     def event_waits(self, tenant_id: UUID, event_id: UUID) -> None:
         """Wake whoever processes this webhook event once this operation has committed."""
         self._events.append((tenant_id, event_id))
@@ -187,6 +195,8 @@ class Context:
                 await self._stack.__aexit__(_UndoError, undo, None)
         if commit and self._due:
             await self._wake()
+        if commit and self._mails and self.services.wake_mails is not None:
+            await self.services.wake_mails(self.scope.tenant_id)
         if commit and self.services.wake_event is not None:
             for tenant_id, event_id in self._events:
                 await self.services.wake_event(tenant_id, event_id)

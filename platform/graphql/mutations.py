@@ -19,6 +19,7 @@ from lead_orchestrator.graphql.lead_types import LeadPayload
 from lead_orchestrator.graphql.messaging.mutations import MessagingMutations
 from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
+from lead_orchestrator.graphql.operations.staff import StaffMutations
 from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.graphql.surveys import SurveyMutations
@@ -81,6 +82,7 @@ class Mutation(
     TouchMutations,
     OperationsMutations,
     TenantMutations,
+    StaffMutations,
 ):
     @strawberry.mutation
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

@@ -63,6 +63,10 @@ class Queue:
         """A conversation is owed an answer in `after` seconds."""
         await self._ring("answer_chat", str(tenant_id), str(chat_id), after=after)
 
+    async def account_mails(self, tenant_id: UUID) -> None:
+        """Somebody of this tenant is to be mailed a link."""
+        await self._ring("send_account_mails", str(tenant_id))
+
     async def ring(self, job: str, *arguments: str) -> None:
         """Enqueue `job`, without a fixed id: a wake-up that is already under way must not swallow this one."""
         await self._ring(job, *arguments)

@@ -65,6 +65,7 @@ def ticks(services: Services) -> list[Tick]:
         Tick("answers", 1.0, "answer_chats", look.due_answers),
         Tick("sweep", 2.0, "sweep_events", look.due_events),
         Tick("poll", min(1.0, settings.poll_interval_seconds), "poll_tenant", look.due_polls),
+        Tick("account_mails", 1.0, "send_account_mails", look.due_account_mails),
         Tick("prune", _DAY, "prune", look.tenants),
     ]
 

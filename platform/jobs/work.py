@@ -168,6 +168,16 @@ async def answer_chats(context: Context, tenant_id: str) -> None:
         await context["queue"].chat(tenant, chat)
 
 
+async def send_account_mails(context: Context, tenant_id: str) -> None:
+    """Mail invitations and links to new passwords."""
+    services, tenant = context["services"], UUID(tenant_id)
+
+    async def work() -> int | None:
+        return await services.people.mails.dispatch(tenant) or None
+
+    await _run(context, "send_account_mails", tenant, work)
+
+
 async def prune(context: Context, tenant_id: str) -> None:
     """Forget executions, and messages that could not be applied, of more than two weeks ago."""
     tenant = UUID(tenant_id)
@@ -249,5 +259,6 @@ JOBS: list[Callable[..., Awaitable[Any]]] = [
     sync_calendars,
     answer_chat,
     answer_chats,
+    send_account_mails,
     prune,
 ]

@@ -108,6 +108,10 @@ CLEAR_VIEW = DemoFranchise(
     whatsapp_token="demo-whatsapp-token-2",  # noqa: S106  # a sample
 )
 DEMO_FRANCHISES = (SUN_SHADE, CLEAR_VIEW)
+PLATFORM_SENDGRID_KEY = "SG.demo-platform"
+PLATFORM_DOMAIN = "accounts.example.com"
+PLATFORM_FROM_EMAIL = f"no-reply@{PLATFORM_DOMAIN}"
+"""The product's own account, which mails invitations and new passwords."""
 
 WHATSAPP_TEMPLATES = (
     WhatsAppTemplate("quote_ready", "en_US", "Hi {{1}}, this is {{2}}. Your quote is ready. Shall we talk about it?"),
@@ -150,6 +154,8 @@ def demo_world(
     With `product_url` their order webhooks and inbound-text URLs point at the product there. `webhook_secrets` maps a
     company's name to its webhook secret, where it is not the demo's. `seed` makes random choices repeatable."""
     world = World(seed=seed)
+    platform = SendGridAccount(PLATFORM_SENDGRID_KEY, "Lead Orchestrator", "Lead Orchestrator", (PLATFORM_DOMAIN,))
+    world.sendgrid_accounts[PLATFORM_SENDGRID_KEY] = platform
     for franchise in DEMO_FRANCHISES:
         secret = (webhook_secrets or {}).get(franchise.name, franchise.shopmonkey_webhook_secret)
         _add_franchise(world, franchise, product_url.rstrip("/") if product_url else None, secret)

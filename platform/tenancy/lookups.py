@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["Lookups", "Revocation", "Route"]
@@ -22,10 +22,11 @@ class Route:
 
 @dataclass(frozen=True)
 class Revocation:
-    """`kind` is session, user, tenant_suspended or tenant_active; `generation` the smallest one still valid of a user."""
+    """`kind` is session, user, tenant_suspended or tenant_active; `generation` the smallest one still valid of a user;
+    an administrator of the platform has no tenant."""
 
     kind: str
-    tenant_id: UUID
+    tenant_id: UUID | None
     id: UUID
     generation: int | None
 
@@ -60,6 +61,25 @@ class Lookups:
         async with self._engine.connect() as connection:
             tenant: UUID | None = await connection.scalar(text("SELECT lookup_tenant(:slug)"), {"slug": slug})
         return tenant
+
+    async def login(self, address: str, franchise: str | None) -> tuple[UUID, UUID] | None:
+        """The franchise and the user of an address, of the franchise with this slug or the oldest account there is."""
+        statement = text("SELECT * FROM lookup_login(:address, :franchise)").bindparams(
+            bindparam("franchise", type_=Text())
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement, {"address": address, "franchise": franchise})).one_or_none()
+        return (row.tenant_id, row.user_id) if row else None
+
+    async def issuer(self, issuer: str, audience: str) -> Sequence[UUID]:
+        """The franchises that take this issuer's tokens for this audience."""
+        statement = text("SELECT * FROM lookup_issuer(:issuer, :audience)")
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(statement, {"issuer": issuer, "audience": audience}))
+
+    async def due_account_mails(self) -> Sequence[UUID]:
+        """Active tenants with an invitation, or a link to a new password, that is to be mailed."""
+        return await self._ids("lookup_due_account_mails()")
 
     async def tenants(self) -> Sequence[UUID]:
         return await self._ids("lookup_tenants()")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time
 from uuid import UUID
 
-from sqlalchemy import ARRAY, LargeBinary, Text, Uuid, func
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -146,7 +146,10 @@ class MessagingConfig(Base):
 
 
 class User(Base):
-    """A person of the franchise; `location_ids` None means every location."""
+    """A person of the franchise; `location_ids` None means every location.
+
+    `generation` is that of the tokens that count; `totp_secret` is sealed, and counts once it is confirmed.
+    """
 
     __tablename__ = "users"
 
@@ -157,6 +160,10 @@ class User(Base):
     role: Mapped[str] = mapped_column(Text)
     location_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     password_hash: Mapped[str | None] = mapped_column(Text)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
+    recovery_hashes: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
     active: Mapped[bool] = mapped_column(server_default="true")
     generation: Mapped[int] = mapped_column(server_default="1")
     generation_raised_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())

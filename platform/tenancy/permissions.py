@@ -23,6 +23,7 @@ __all__ = [
     "OPERATIONS",
     "PUBLIC",
     "ROUTES",
+    "SIGNED_IN",
     "STAFF",
     "RouteRule",
     "Who",
@@ -53,9 +54,11 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.cancelMessage": STAFF,
     "Mutation.connectGoogleCalendar": MANAGERS,
     "Mutation.createLead": STAFF,
+    "Mutation.deactivateUser": MANAGERS,
     "Mutation.disconnectGoogleCalendar": MANAGERS,
     "Mutation.holdSlot": STAFF | VISITORS,
     "Mutation.impersonateTenant": ADMINISTRATORS,
+    "Mutation.inviteUser": MANAGERS,
     "Mutation.optOutLead": STAFF,
     "Mutation.pauseTouches": STAFF,
     "Mutation.reinstateTenant": ADMINISTRATORS,
@@ -66,6 +69,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.resolveUnknownMessage": STAFF,
     "Mutation.resumeTouches": STAFF,
     "Mutation.retryMessage": STAFF,
+    "Mutation.revokeSessions": STAFF,
     "Mutation.scheduleMessage": STAFF,
     "Mutation.sendMessage": STAFF,
     "Mutation.setAppointmentStatus": STAFF,
@@ -75,6 +79,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.setSurvey": MANAGERS,
     "Mutation.setTenantLimits": ADMINISTRATORS,
     "Mutation.setTouchSchedule": MANAGERS,
+    "Mutation.setUserRole": MANAGERS,
     "Mutation.suspendTenant": ADMINISTRATORS,
     "Mutation.syncCatalog": MANAGERS,
     "Mutation.updateLead": STAFF,
@@ -142,6 +147,9 @@ class RouteRule:
 
 _OPEN = RouteRule(PUBLIC, "nothing: it is public")
 _LINK = RouteRule(PUBLIC, "the signed link itself")
+_MAILED = RouteRule(PUBLIC, "the mailed link, once")
+_COOKIE = RouteRule(PUBLIC, "the refresh token in its cookie")
+_ENROLLING = RouteRule(SIGNED_IN | {None}, "an access token, or the enrolment token of a sign-in")
 _SIGNED = RouteRule(PUBLIC, "the signature of the service that calls it")
 
 ROUTES: Final[Mapping[str, RouteRule]] = {
@@ -149,6 +157,7 @@ ROUTES: Final[Mapping[str, RouteRule]] = {
     "GET /.well-known/jwks.json": _OPEN,
     "GET /a/{token}": _LINK,
     "GET /a/{token}/appointment.ics": _LINK,
+    "GET /auth/links/{token}": _MAILED,
     "GET /c/{token}": _LINK,
     "GET /google/callback": RouteRule(PUBLIC, "the state of a consent that staff began"),
     "GET /health": _OPEN,
@@ -160,6 +169,15 @@ ROUTES: Final[Mapping[str, RouteRule]] = {
     "GET /webhooks/whatsapp": RouteRule(PUBLIC, "the verify token"),
     "POST /a/{token}": _LINK,
     "POST /api/schedule": RouteRule(STAFF | {None}, "staff's access token, or the one-use token of a lead"),
+    "POST /auth/accept-invite": _MAILED,
+    "POST /auth/links/{token}": _MAILED,
+    "POST /auth/refresh": _COOKIE,
+    "POST /auth/reset": RouteRule(PUBLIC, "nothing for a link to be mailed; the link itself for a new password"),
+    "POST /auth/second-factor/confirm": _ENROLLING,
+    "POST /auth/second-factor/enrol": _ENROLLING,
+    "POST /auth/sign-in": RouteRule(PUBLIC, "the password, and the code of the second factor"),
+    "POST /auth/sign-out": _COOKIE,
+    "POST /auth/sign-out-everywhere": RouteRule(SIGNED_IN, "an access token"),
     "POST /u/{token}": _LINK,
     "POST /u/{token}/choices": _LINK,
     "POST /webhook/whatsapp": _SIGNED,

@@ -96,7 +96,9 @@ TABLES: dict[str, TablePolicy] = {
         platform=("SELECT", "INSERT", "UPDATE", "DELETE"),
         lookup=("SELECT",),
     ),
-    "platform_users": TablePolicy("platform", app=(), platform=("SELECT", "INSERT", "UPDATE")),
+    "platform_users": TablePolicy(
+        "platform", app=(), platform=("SELECT", "INSERT", "UPDATE"), lookup=("SELECT (id, active, generation)",)
+    ),
     "unrouted_webhooks": TablePolicy(
         "platform", app=(), platform=("SELECT", "UPDATE", "DELETE"), lookup=("SELECT", "INSERT", "UPDATE")
     ),
@@ -148,6 +150,18 @@ TABLES: dict[str, TablePolicy] = {
         "tenant",
         lookup=("SELECT (tenant_id, id, user_id, revoked_at)",),
         why="a sign-in belongs to a user, who may serve several locations",
+    ),
+    "invitations": TablePolicy(
+        "tenant",
+        lookup=("SELECT (tenant_id, mail_status, mail_due_at)",),
+        why="a link belongs to a user, who may serve several locations",
+    ),
+    "external_issuers": TablePolicy(
+        "tenant",
+        app=("SELECT",),
+        platform=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        lookup=("SELECT (tenant_id, issuer, audience)",),
+        why="who may issue tokens for the whole franchise",
     ),
     "opt_outs": TablePolicy(
         "tenant",
@@ -236,6 +250,7 @@ DEFINER_FUNCTIONS = frozenset(
     {
         "lookup_chat_heads(uuid[], uuid[])",
         "lookup_due_answers()",
+        "lookup_due_account_mails()",
         "lookup_due_calendars()",
         "lookup_due_events()",
         "lookup_due_lag()",
@@ -243,7 +258,9 @@ DEFINER_FUNCTIONS = frozenset(
         "lookup_due_outbox()",
         "lookup_due_polls()",
         "lookup_heads(uuid[])",
+        "lookup_issuer(text, text)",
         "lookup_leads(uuid, text, text)",
+        "lookup_login(text, text)",
         "lookup_next_due()",
         "lookup_open_messages()",
         "lookup_origin(text)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Text, func
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,13 +16,14 @@ __all__ = ["AuditLine", "IdempotencyKey", "LoginSession", "PlatformUser"]
 
 
 class LoginSession(Base):
-    """A sign-in of a user, until it is revoked or expires; what it is refreshed with is not mapped here."""
+    """A sign-in of a user, until it is revoked or expires; `refresh_hash` is that of the one token that goes on with it."""
 
     __tablename__ = "sessions"
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
     user_id: Mapped[UUID]
+    refresh_hash: Mapped[bytes] = mapped_column(LargeBinary)
     user_agent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     last_seen_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
@@ -31,14 +32,23 @@ class LoginSession(Base):
 
 
 class PlatformUser(Base):
-    """An administrator of the platform."""
+    """An administrator of the platform; `sessions` has the sign-ins by their ids, `link_nonce` makes the link that sets a password."""
 
     __tablename__ = "platform_users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
     email: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
+    recovery_hashes: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
+    sessions: Mapped[dict[str, dict[str, object]]] = mapped_column(JSONB, server_default="{}")
+    link_nonce: Mapped[bytes | None] = mapped_column(LargeBinary)
+    link_expires_at: Mapped[datetime | None] = mapped_column(Moment)
     active: Mapped[bool] = mapped_column(server_default="true")
+    generation: Mapped[int] = mapped_column(server_default="1")
 
 
 class AuditLine(Base):

@@ -24,7 +24,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.public.places import Place
 
-__all__ = ["READ", "WRITE", "PublicLimits", "Rate", "Rates", "public_rates"]
+__all__ = ["READ", "WRITE", "PublicLimits", "Rate", "Rates", "line_of", "public_rates"]
 
 _log = get_logger(__name__)
 
@@ -104,7 +104,7 @@ class PublicLimits:
         Raises:
             RateLimitedError: too many came lately.
         """
-        await self._spend(f"address:{kind}:{_line(address)}", self._rates.of(kind))
+        await self.spend(f"address:{kind}:{line_of(address)}", self._rates.of(kind))
 
     async def spend_by_place(self, place: Place, kind: str) -> None:
         """Count one call of anybody about this shop.
@@ -113,7 +113,7 @@ class PublicLimits:
             RateLimitedError: too many came lately.
         """
         key = f"place:{kind}:{place.tenant_id}:{place.location_id}"
-        await self._spend(key, self._rates.of(kind, ADDRESSES_A_PLACE))
+        await self.spend(key, self._rates.of(kind, ADDRESSES_A_PLACE))
 
     async def spend_by_person(self, tenant_id: UUID, person: UUID, kind: str) -> None:
         """Count one call of whoever holds a link or a token of this person, wherever they call from.
@@ -121,9 +121,14 @@ class PublicLimits:
         Raises:
             RateLimitedError: too many came lately.
         """
-        await self._spend(f"person:{kind}:{tenant_id}:{person}", self._rates.of(kind))
+        await self.spend(f"person:{kind}:{tenant_id}:{person}", self._rates.of(kind))
 
-    async def _spend(self, key: str, rate: Rate) -> None:
+    async def spend(self, key: str, rate: Rate) -> None:
+        """Count one call by whatever `key` names; the key itself is kept nowhere.
+
+        Raises:
+            RateLimitedError: too many came lately.
+        """
         key = f"lead:public:{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"  # no address is kept
         wait = self._own_wait(key, rate) or await self._shared_wait(key, rate)
         if wait > 0:
@@ -169,7 +174,7 @@ def public_rates(settings: Settings) -> Rates:
     return Rates(Rate(reads, max(1, reads // 2)), Rate(writes, max(1, writes // 2)))
 
 
-def _line(address: str | None) -> str:
+def line_of(address: str | None) -> str:
     """Whose line this address is: an IPv6 network counts as one."""
     try:
         known = ip_address((address or "").partition("%")[0])

@@ -164,6 +164,8 @@ EXAMPLES: Mapping[str, Example] = {
             }
         }
     ),
+    "deactivateUser": Example({"userId": Id(Kind.USER, "role = 'AGENT'")}),
+    "inviteUser": Example({"input": {"email": "grace@example.com", "role": "AGENT"}}),
     "location": Example({"id": Id(Kind.LOCATION)}),
     "node": Example({"id": Id(Kind.LEAD)}),
     "nodes": Example({"ids": [Id(Kind.LEAD), Id(Kind.LOCATION), Id(Kind.APPOINTMENT)]}),
@@ -187,6 +189,7 @@ EXAMPLES: Mapping[str, Example] = {
     "resolveUnknownMessage": Example({"id": Id(Kind.MESSAGE, "status = 'UNKNOWN'"), "sent": True}),
     "resumeTouches": Example({"leadId": Id(Kind.LEAD, "touches_paused")}),
     "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
+    "revokeSessions": Example({"userId": Id(Kind.USER, "role = 'AGENT'")}),
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
     "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
@@ -208,6 +211,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "setTenantLimits": Example({"tenantId": Id(Kind.TENANT), "messagesPerDay": 100}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
+    "setUserRole": Example({"userId": Id(Kind.USER, "role = 'AGENT'"), "role": "MANAGER"}),
     "simulateTouches": Example(
         {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
     ),
