@@ -6,8 +6,8 @@ from alembic import op
 
 from lead_orchestrator.tenancy.policies import protect
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 
 COLUMNS = (
     """ALTER TABLE users ADD COLUMN totp_secret bytea, ADD COLUMN totp_confirmed_at timestamptz,
@@ -112,4 +112,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("0019 cannot be undone: restore the database from a backup instead")
+    raise NotImplementedError("0020 cannot be undone: restore the database from a backup instead")
