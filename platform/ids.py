@@ -6,9 +6,11 @@ import re
 from enum import StrEnum
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from lead_orchestrator.errors import BadInputError
 
-__all__ = ["Kind", "decode", "encode", "kind_of"]
+__all__ = ["Kind", "canonical_uuid", "decode", "encode", "kind_of"]
 
 _SHOWN = 60
 _CANONICAL = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -46,7 +48,7 @@ def kind_of(text: str) -> Kind | None:
     """What `text` names, or None when it is no id of ours."""
     prefix, _, rest = text.partition("_")
     kind = _KINDS.get(prefix)
-    return kind if _uuid(rest) is not None else None
+    return kind if canonical_uuid(rest) is not None else None
 
 
 def decode(kind: Kind, text: str, *, field: str | None = None) -> UUID:
@@ -56,12 +58,16 @@ def decode(kind: Kind, text: str, *, field: str | None = None) -> UUID:
         BadInputError: it is no id of this kind.
     """
     prefix, _, rest = text.partition("_")
-    value = _uuid(rest) if prefix == kind.value else None
+    value = canonical_uuid(rest) if prefix == kind.value else None
     if value is None:
         message = f"{text[:_SHOWN]!r} is not an id of this kind: it begins with {kind.value}_ and ends with a UUID"
         raise BadInputError(message, field=(field,) if field else None)
     return value
 
 
-def _uuid(text: str) -> UUID | None:
-    return UUID(text) if _CANONICAL.fullmatch(text) else None  # UUID() also reads braces, URNs and capitals
+def canonical_uuid(text: str) -> UUID | None:
+    """The UUID as it is written in lower case with hyphens; None for anything else, also for what UUID() would read.
+
+    As the database hands them out: equal to any other, and made and written in an eighth of the time.
+    """
+    return pgproto.UUID(text) if _CANONICAL.fullmatch(text) else None

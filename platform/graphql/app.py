@@ -25,8 +25,8 @@ from lead_orchestrator.graphql.documents import trusted_documents
 from lead_orchestrator.graphql.errors import is_unexpected, presented
 from lead_orchestrator.graphql.events.sockets import Sockets
 from lead_orchestrator.graphql.gate import Entry, Gate
+from lead_orchestrator.graphql.known import Kept
 from lead_orchestrator.graphql.limits import LARGEST_BODY
-from lead_orchestrator.graphql.planner.documents import Kept
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema

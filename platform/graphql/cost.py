@@ -35,13 +35,13 @@ from graphql import (
     is_abstract_type,
     is_composite_type,
     is_object_type,
-    parse,
     value_from_ast_untyped,
 )
 
 from lead_orchestrator.errors import AppError
 from lead_orchestrator.graphql.cursors import DEFAULT_FIRST, LARGEST_FIRST
-from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize
+from lead_orchestrator.graphql.known import KnownDocument, known_documents
+from lead_orchestrator.graphql.limits import OperationSize
 from lead_orchestrator.graphql.planner.select import directive_variables
 
 __all__ = ["LISTS", "MOST_COST", "Costs", "TooComplexError"]
@@ -66,7 +66,6 @@ LISTS: Mapping[str, int] = {
 """Entries counted for a list without pages, where it is not `LIST`."""
 
 MOST_ANSWERS = 64
-LONGEST_KEPT_DOCUMENT, MOST_KEPT = 20_000, 400_000  # characters: what is kept of a document can be 200 times its text
 _PAGE_SIZES = ("first", "last")
 _Part: TypeAlias = "_Cost | _Dearest"
 
@@ -121,12 +120,11 @@ class _Document:
 
 
 class Costs:
-    """Counts operations; what was found out about a document is kept."""
+    """Counts operations; what was found out about a document is kept with it."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._documents: dict[tuple[str, str | None], _Document | GraphQLError | None] = {}
-        self.characters = 0
+        self._documents = known_documents(schema)
 
     def of(self, query: object, variables: object, operation_name: str | None) -> int | None:
         """What the operation costs; None where it is none, which its execution says in words.
@@ -138,42 +136,25 @@ class Costs:
         """
         if not isinstance(query, str):
             return None
-        document = self._document(query, operation_name)
+        document = self._documents.read(query).found(self._read, operation_name)
         if document is None:
             return None
         if isinstance(document, GraphQLError):
-            raise document
+            raise document.with_traceback(None)
         cost = self._counted(document, variables if isinstance(variables, dict) else {})
         if cost > MOST_COST:
             raise TooComplexError(cost)
         return cost
 
-    def _document(self, query: str, name: str | None) -> _Document | GraphQLError | None:
-        key = (query, name)
-        if key in self._documents:
-            return self._documents[key]
-        document: _Document | GraphQLError | None
-        try:
-            document = self._read(query, name)
-        except GraphQLError as error:
-            document = error.with_traceback(None)
-        if len(query) <= LONGEST_KEPT_DOCUMENT:
-            self._documents[key] = document
-            self.characters += len(query)
-            while self.characters > MOST_KEPT:
-                oldest = next(iter(self._documents))
-                del self._documents[oldest]
-                self.characters -= len(oldest[0])
-        return document
-
-    def _read(self, query: str, name: str | None) -> _Document | None:
-        document = parse(query, max_tokens=MOST_TOKENS, no_location=True)
-        _refuse_size(self._schema, document)
-        operation = _operation(document, name)
+    def _read(self, known: KnownDocument, name: str | None) -> _Document | GraphQLError | None:
+        wrong = _wrong_size(self._schema, known.node)
+        if wrong is not None:
+            return wrong
+        operation = known.named(name)
         if operation is None:
             return None
-        read = _Document(_defaults(operation), sorted(directive_variables(document)))
-        counter = _Counter(self._schema, document, operation)
+        read = _Document(_defaults(operation), sorted(directive_variables(known.node)))
+        counter = _Counter(self._schema, known.node, operation)
         if read.flags:
             read.counter = counter
         else:
@@ -333,12 +314,6 @@ def _is_connection(kind: GraphQLObjectType) -> bool:
     return kind.name.endswith("Connection") and "edges" in kind.fields
 
 
-def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    named = [node for node in operations if name is None or (node.name and node.name.value == name)]
-    return named[0] if len(named) == 1 else None
-
-
 def _defaults(operation: OperationDefinitionNode) -> Mapping[str, object]:
     return {
         node.variable.name.value: value_from_ast_untyped(node.default_value)
@@ -347,11 +322,10 @@ def _defaults(operation: OperationDefinitionNode) -> Mapping[str, object]:
     }
 
 
-def _refuse_size(schema: GraphQLSchema, document: DocumentNode) -> None:
+def _wrong_size(schema: GraphQLSchema, document: DocumentNode) -> GraphQLError | None:
     found: list[GraphQLError] = []
     OperationSize(ValidationContext(schema, document, TypeInfo(schema), found.append))
-    if found:
-        raise found[0]
+    return found[0] if found else None
 
 
 def _make_room(kept: dict[Any, Any]) -> None:

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import strawberry
 from graphql import GraphQLSchema, lexicographic_sort_schema, print_schema
-from strawberry.extensions import (
-    AddValidationRules,
-    DisableIntrospection,
-    MaxTokensLimiter,
-    ParserCache,
-    SchemaExtension,
-    ValidationCache,
-)
+from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from lead_orchestrator.graphql.catalog.types import Service
 from lead_orchestrator.graphql.chat.types import ChatMessage
 from lead_orchestrator.graphql.documents import made_manifest
+from lead_orchestrator.graphql.known import ReadOnce, known_documents
 from lead_orchestrator.graphql.lead_types import Message
-from lead_orchestrator.graphql.limits import MOST_TOKENS, NamedOperation, OperationSize, StorableText
+from lead_orchestrator.graphql.limits import NamedOperation
 from lead_orchestrator.graphql.mutations import Mutation
 from lead_orchestrator.graphql.permissions import guard
 from lead_orchestrator.graphql.queries import Query
 from lead_orchestrator.graphql.scalars import SCALARS
 from lead_orchestrator.graphql.subscriptions import SocketsOnly, Subscription
 from lead_orchestrator.graphql.tenant_types import Location, Tenant, User
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["core_schema", "documents_manifest", "make_schema", "schema_sdl"]
 
@@ -47,16 +38,7 @@ def make_schema(*, development: bool) -> strawberry.Schema:
     Raises:
         ConfigurationError: nobody has said who may ask for one of its root fields.
     """
-    extensions: list[Callable[[], SchemaExtension]] = [
-        lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-        lambda: AddValidationRules([OperationSize, StorableText]),
-        ParserCache,
-        ValidationCache,
-        NamedOperation,
-        SocketsOnly,
-    ]
-    if not development:
-        extensions.insert(0, DisableIntrospection)
+    extensions: list[type[SchemaExtension]] = [ReadOnce, NamedOperation, SocketsOnly]
     schema = _Schema(
         query=Query,
         mutation=Mutation,
@@ -65,6 +47,7 @@ def make_schema(*, development: bool) -> strawberry.Schema:
         extensions=extensions,
         config=StrawberryConfig(disable_field_suggestions=not development, scalar_map=SCALARS),
     )
+    known_documents(_core(schema), development=development)
     guard(_core(schema))
     return schema
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from lead_orchestrator.errors import ConfigurationError, UnauthenticatedError
+from lead_orchestrator.ids import canonical_uuid
 from lead_orchestrator.tenancy.revocation import RevocationList
 
 __all__ = ["Claims", "Role", "TokenIssuer", "TokenVerifier", "generate_private_key", "thumbprint"]
@@ -332,8 +333,8 @@ def _optional_uuid(payload: dict[str, Any], name: str) -> UUID | None:
 
 
 def _uuid(value: object) -> UUID:
-    parsed = UUID(_text(value))
-    if str(parsed) != value:  # UUID() also reads braces, URNs and capitals
+    parsed = canonical_uuid(_text(value))
+    if parsed is None:
         raise ValueError("uuid")
     return parsed
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +14,11 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     VariableNode,
     Visitor,
     execute,
-    parse,
-    specified_rules,
-    validate,
     visit,
 )
 from graphql.execution.values import get_argument_values, get_variable_values
@@ -36,7 +31,7 @@ from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.events.feeds import FEEDS, Feed
 from lead_orchestrator.graphql.events.repository import Wanted
 from lead_orchestrator.graphql.gate import Gate
-from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
+from lead_orchestrator.graphql.known import KnownDocument, known_documents
 from lead_orchestrator.graphql.queries import MOST_LOCATION_IDS
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.ids import Kind, decode
@@ -46,8 +41,6 @@ from lead_orchestrator.tenancy.tokens import Claims
 
 __all__ = ["Operation", "Operations", "RefusedError"]
 
-MOST_KEPT = 500
-LONGEST_KEPT_DOCUMENT = 20_000
 _ANOTHER = "over a socket there are subscriptions only: send queries and mutations as POST"
 
 
@@ -117,12 +110,10 @@ class Operation:
 
 @dataclass
 class Operations:
-    """Reads what clients subscribe to; documents that were found valid are kept. `gate` lets in and charges, as over HTTP."""
+    """Reads what clients subscribe to. `gate` lets in and charges, as over HTTP."""
 
     schema: GraphQLSchema
     gate: Gate
-    development: bool = False
-    _kept: OrderedDict[tuple[str, str | None], _Prepared] = field(default_factory=OrderedDict)
 
     async def enter(self, request: dict[str, Any], claims: Claims) -> Operation:
         """The operation of `request` (query, variables, operationName, extensions), charged to the caller.
@@ -142,39 +133,22 @@ class Operations:
 
     def _read(self, query: str, variables: Mapping[str, Any], operation_name: str | None) -> Operation:
         try:
-            prepared = self._prepared(query, operation_name)
+            prepared = known_documents(self.schema).read(query).found(self._prepare, operation_name)
             return self._operation(prepared, query, variables, operation_name)
         except GraphQLError as error:
             raise RefusedError([error]) from None
         except (BadInputError, RecursionError) as error:
             raise RefusedError([GraphQLError(str(error), original_error=error)]) from None
 
-    def _prepared(self, query: str, operation_name: str | None) -> _Prepared:
-        key = (query, operation_name)
-        prepared = self._kept.get(key)
-        if prepared is None:
-            prepared = self._prepare(query, operation_name)
-            if len(query) <= LONGEST_KEPT_DOCUMENT:
-                self._kept[key] = prepared
-                if len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return prepared
-
-    def _prepare(self, query: str, operation_name: str | None) -> _Prepared:
-        document = parse(query, max_tokens=MOST_TOKENS)
-        rules = [*specified_rules, OperationSize, StorableText]
-        if not self.development:
-            rules.append(NoSchemaIntrospectionCustomRule)
-        errors = validate(self.schema, document, rules, hide_suggestions=not self.development)
-        if errors:
-            raise RefusedError(errors)
-        operation = _operation_of(document, operation_name)
+    def _prepare(self, known: KnownDocument, operation_name: str | None) -> _Prepared:
+        if known.errors:
+            raise RefusedError(known.errors)
+        operation = _operation_of(known, operation_name)
         if operation.operation is not OperationType.SUBSCRIPTION:
             raise BadInputError(_ANOTHER)
         node = _root_field(operation)
         return _Prepared(
-            document, operation, FEEDS[node.name.value], node.name.value, node, _cursor_variable(document, node)
+            known.node, operation, FEEDS[node.name.value], node.name.value, node, _cursor_variable(known.node, node)
         )
 
     def _operation(
@@ -205,14 +179,13 @@ def _is_outage(error: GraphQLError) -> bool:
     return isinstance(error.original_error, InterfaceError | OperationalError | OSError)
 
 
-def _operation_of(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    if name is None and len(operations) > 1:
+def _operation_of(known: KnownDocument, name: str | None) -> OperationDefinitionNode:
+    if name is None and len(known.operations) > 1:
         raise BadInputError("the document has several operations: name one of them by operationName")
-    found = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
-    if not found:
+    found = known.named(name)
+    if found is None:
         raise BadInputError(f"the document has no operation {name!r:.60}")
-    return found[0]
+    return found
 
 
 def _root_field(operation: OperationDefinitionNode) -> FieldNode:

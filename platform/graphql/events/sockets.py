@@ -80,7 +80,7 @@ async def open_sockets(
     listener = Listener(redis, hub.wake) if redis is not None else None
     schema = make_schema(development=services.development)._schema  # noqa: SLF001 - the library's own is what executes events
     gate = Gate(schema, trusted_documents(), services.budgets, any_document=services.any_document)
-    operations = Operations(schema, gate, development=services.development)
+    operations = Operations(schema, gate)
     hub.start()
     registry.start()
     if listener is not None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -16,13 +14,10 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    parse,
-    specified_rules,
-    validate,
 )
 
 from lead_orchestrator.errors import BadInputError
-from lead_orchestrator.graphql.limits import MOST_TOKENS, OperationSize, StorableText
+from lead_orchestrator.graphql.known import Kept, KnownDocument, known_documents
 from lead_orchestrator.graphql.planner.declare import Arguments, Connection, Entity, Many, Read, Root
 from lead_orchestrator.graphql.planner.select import (
     TYPENAME,
@@ -36,42 +31,10 @@ from lead_orchestrator.graphql.planner.select import (
 from lead_orchestrator.graphql.planner.values import ArgumentReader, VariableReader, VariableValues
 from lead_orchestrator.tenancy.permissions import NOBODY, Who, operation_rule
 
-__all__ = ["Document", "Documents", "Kept", "RootField", "Site"]
+__all__ = ["Document", "Documents", "RootField", "Site"]
 
-LONGEST_KEPT_DOCUMENT, MOST_CHARACTERS = 20_000, 1_000_000  # a document takes up to 300 times its text
 MOST_SELECTIONS = 16  # of one document, by the values of its directives
-_RULES = [*specified_rules, OperationSize, StorableText]
 _numbers = itertools.count()
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class Kept(Generic[K, V]):
-    """The most recently used entries, of `most` weight in all."""
-
-    def __init__(self, most: int, weight: Callable[[K], int] = lambda _key: 1) -> None:
-        self._most = most
-        self._weight = weight
-        self._held = 0
-        self._entries: OrderedDict[K, V] = OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
-
-    def put(self, key: K, entry: V) -> V:
-        """Keep `entry` as the one of `key`."""
-        self._held += 0 if key in self._entries else self._weight(key)
-        self._entries[key] = entry
-        while self._held > self._most:
-            self._held -= self._weight(self._entries.popitem(last=False)[0])
-        return entry
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass(frozen=True)
@@ -143,21 +106,17 @@ class Documents:
         self._schema = schema
         self._entities = entities
         self._roots = {"Query": roots, "Mutation": mutations}
-        self._known: Kept[tuple[str, str | None], Document | bool] = Kept(
-            MOST_CHARACTERS, lambda key: len(key[0]) + 100
-        )
+        self._known = known_documents(schema)
 
     def document(self, query: str, operation_name: str | None) -> Document:
         """Raises UnplannedError: it is no valid query or mutation, or several of which none is named."""
-        key = (query, operation_name)
-        known = self._known.get(key)
-        if known is None:
-            known = self._read(query, operation_name) or False
-            if len(query) <= LONGEST_KEPT_DOCUMENT:
-                self._known.put(key, known)
-        if not isinstance(known, Document):
+        try:
+            document = self._known.read(query).found(self._read, operation_name)
+        except (GraphQLError, RecursionError):
+            document = None
+        if document is None:
             raise UnplannedError("no valid query or mutation")
-        return known
+        return document
 
     def roots(self, document: Document, values: VariableValues) -> Sequence[RootField]:
         """The root fields that are asked for with these values of the variables."""
@@ -167,20 +126,13 @@ class Documents:
             known = document.selected.put(flags, self._select(document, dict(zip(document.flags, flags, strict=True))))
         return known
 
-    def _read(self, query: str, operation_name: str | None) -> Document | None:
-        try:
-            document = parse(query, max_tokens=MOST_TOKENS)
-            if validate(self._schema, document, _RULES):
-                return None
-        except (GraphQLError, RecursionError):
+    def _read(self, known: KnownDocument, name: str | None) -> Document | None:
+        operation = known.named(name)
+        if known.errors or operation is None or operation.operation is OperationType.SUBSCRIPTION:
             return None
-        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        named = [node for node in operations if operation_name in {None, node.name and node.name.value}]
-        if len(named) != 1 or named[0].operation is OperationType.SUBSCRIPTION:
-            return None
-        variables = VariableReader(self._schema, named[0].variable_definitions or ())
-        flags = sorted(directive_variables(document))
-        return Document(document, named[0], variables, flags, root_type(named[0]), Kept(MOST_SELECTIONS))
+        variables = VariableReader(self._schema, operation.variable_definitions or ())
+        flags = sorted(directive_variables(known.node))
+        return Document(known.node, operation, variables, flags, root_type(operation), Kept(MOST_SELECTIONS))
 
     def _select(self, document: Document, flags: Mapping[str, object]) -> Sequence[RootField]:
         selector = Selector(document.document, flags, self._entities)

@@ -12,9 +12,10 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema
 from lead_orchestrator import metrics
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.errors import presented
+from lead_orchestrator.graphql.known import Kept
 from lead_orchestrator.graphql.planner.compile import SCOPE, Compiler, Statement
 from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Root
-from lead_orchestrator.graphql.planner.documents import Document, Documents, Kept, RootField
+from lead_orchestrator.graphql.planner.documents import Document, Documents, RootField
 from lead_orchestrator.graphql.planner.registry import ENTITIES, MUTATIONS, ROOTS
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.graphql.planner.values import VariableValues
