@@ -54,7 +54,7 @@ from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.google import GoogleCalendarWebhook
 from lead_orchestrator.webhooks.inbox import Inbox
-from lead_orchestrator.webhooks.routes import MESSAGING_PATHS, messaging_routes
+from lead_orchestrator.webhooks.routes import MESSAGING_PATHS, messaging_routes, order_webhook_url
 from lead_orchestrator.webhooks.shopmonkey import ShopMonkeyWebhook
 from lead_orchestrator.wire import WholeAnswers
 
@@ -164,7 +164,13 @@ def graphql_services(
         reader=services.reader,
         places=services.places,
         limits=limits,
-        administration=Administration(services.tenants, Support(services.tenancy, token_issuer(services.settings))),
+        administration=Administration(
+            services.tenants,
+            Support(services.tenancy, token_issuer(services.settings)),
+            services.saga,
+            services.connections,
+            order_webhook_url(services.settings.public_url),
+        ),
         budgets=Budgets(queue.redis, budget_sizes(services.settings), services.tenants.requests_per_minute),
     )
 

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from lead_orchestrator.administration.rotation import rotate
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.bench import abuse as bench_abuse
 from lead_orchestrator.bench import booking as bench_booking
@@ -31,6 +32,7 @@ from lead_orchestrator.bench import claim as bench_claim
 from lead_orchestrator.bench import dispatch as bench_dispatch
 from lead_orchestrator.bench import fanout as bench_fanout
 from lead_orchestrator.bench import graphql as bench_graphql
+from lead_orchestrator.bench import onboarding as bench_onboarding
 from lead_orchestrator.bench import report as bench_report
 from lead_orchestrator.bench import slots as bench_slots
 from lead_orchestrator.bench import webhook as bench_webhook
@@ -44,7 +46,6 @@ from lead_orchestrator.graphql.schema import documents_manifest, schema_sdl
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.jobs.worker import create_worker
-from lead_orchestrator.leads.ingestion.replay import replay_unrouted
 from lead_orchestrator.local import NOTHING_GIVEN, database_urls, local_services
 from lead_orchestrator.log import configure_logging
 from lead_orchestrator.sandbox.seed import demo_world
@@ -57,7 +58,7 @@ from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.roles import bootstrap, upgrade
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
-from lead_orchestrator.webhooks.routes import messaging_addresses
+from lead_orchestrator.webhooks.routes import messaging_addresses, order_webhook_url
 
 __all__ = ["app", "main"]
 
@@ -69,9 +70,11 @@ app = typer.Typer(
 )
 tenant_app = typer.Typer(no_args_is_help=True, help="Franchises: onboard and list them.")
 audit_app = typer.Typer(no_args_is_help=True, help="Proofs: that tenants are isolated.")
+secrets_app = typer.Typer(no_args_is_help=True, help="The franchises' secrets at rest.")
 schema_app = typer.Typer(no_args_is_help=True, help="The GraphQL schema.")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(audit_app, name="audit")
+app.add_typer(secrets_app, name="secrets")
 app.add_typer(schema_app, name="schema")
 
 out, err = Console(), Console(stderr=True)
@@ -85,6 +88,7 @@ BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
     "dispatch": bench_dispatch.run,
     "fanout": bench_fanout.run,
     "graphql": bench_graphql.run,
+    "onboarding": bench_onboarding.run,
     "report": bench_report.run,
     "slots": bench_slots.run,
     "webhook": bench_webhook.run,
@@ -99,6 +103,7 @@ class BenchName(StrEnum):
     DISPATCH = "dispatch"
     FANOUT = "fanout"
     GRAPHQL = "graphql"
+    ONBOARDING = "onboarding"
     REPORT = "report"
     SLOTS = "slots"
     WEBHOOK = "webhook"
@@ -325,28 +330,38 @@ def _duration(text: str) -> timedelta:
 
 @tenant_app.command("onboard")
 def onboard(
-    file: Annotated[
-        Path, typer.Option(help="YAML or JSON; docs/onboarding.md describes it.", exists=True, dir_okay=False)
-    ],
+    path: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="YAML or JSON.", exists=True, dir_okay=False)
+    ] = None,
+    option: Annotated[Path | None, typer.Option("--file", help="The same.", exists=True, dir_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a franchise, or bring it to what the file says; running it again changes nothing more."""
+    """Make the franchise that FILE describes (docs/onboarding.md), or bring it to what it says now.
+
+    Credentials are tried first. Whatever stops it, run it again: each step is done once. Exit 1 says what is wrong.
+    """
+    file = path or option
+    if file is None:
+        raise BadInputError("no file is named: write `lead-orchestrator tenant onboard FILE.yaml`")
     try:
         franchise = parse_franchise(yaml.safe_load(file.read_text()))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInputError(f"{file} is neither YAML nor JSON: {str(error).splitlines()[0]}") from None
 
     async def work(services: Services) -> dict[str, object]:
-        made = await services.onboarding.onboard(franchise, actor="cli")
-        replayed = await replay_unrouted(services.tenancy, made.tenant_id)
+        template = await services.lookups.tenant(franchise.template) if franchise.template else None
+        if franchise.template and template is None:
+            raise NotFoundError(f"there is no franchise {franchise.template!r} to take touches and texts from")
+        made = await services.saga.onboard(franchise, actor="cli", template_id=template)
         return {
             "tenantId": f"tenant_{made.tenant_id}",
             "created": made.created,
             "locations": {slug: f"loc_{id_}" for slug, id_ in made.location_ids.items()},
-            "webhookUrl": f"{services.settings.public_url.rstrip('/')}/webhooks/shopmonkey/order",
+            "webhookUrl": order_webhook_url(services.settings.public_url),
             "webhookSecret": made.webhook_secret,
             **messaging_addresses(services.settings.public_url, made.sendgrid_key),
-            "replayedEvents": replayed,
+            "ownerInviteUrl": made.invitation,
+            "replayedEvents": made.replayed,
         }
 
     made = _with_services(work)
@@ -414,6 +429,24 @@ def audit_isolation_command(
     else:
         out.print("no findings", highlight=False)
     raise SystemExit(1 if errors else 0)
+
+
+@secrets_app.command("rotate")
+def secrets_rotate(as_json: AsJson = False) -> None:
+    """Seal every stored secret again with the first key of SECRETS_KEY, while everything runs.
+
+    First put a new key in front in every process, then run this, then take out the keys in between; leave the last one last.
+    Run it again whenever it was stopped. Exit 1 names what no key opens.
+    """
+    result = asdict(_with_services(lambda services: rotate(services.tenancy, services.lookups, services.secrets)))
+    if as_json:
+        print(json.dumps(result))  # noqa: T201 - what was asked for
+    else:
+        words = f"{result['secrets']} secrets of {result['tenants']} franchises, {result['sealed']} sealed again"
+        out.print(words, highlight=False)
+        for name in result["unreadable"]:
+            err.print(f"no key opens {name}", style="red", highlight=False, markup=False, soft_wrap=True)
+    raise SystemExit(1 if result["unreadable"] else 0)
 
 
 @schema_app.command("export")

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from lead_orchestrator.administration.connections import Connections
+from lead_orchestrator.administration.credentials import Credentials
+from lead_orchestrator.administration.onboarding import Saga
 from lead_orchestrator.administration.tenants import Tenants
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
@@ -24,17 +27,21 @@ from lead_orchestrator.chat.conversations import Chats, Conversations
 from lead_orchestrator.chat.handoff import HandOff
 from lead_orchestrator.chat.tools.toolbox import Tools
 from lead_orchestrator.db import Engines
-from lead_orchestrator.errors import ConfigurationError
+from lead_orchestrator.errors import BadInputError, ConfigurationError, UnavailableError
 from lead_orchestrator.integrations.connections import open_client
 from lead_orchestrator.integrations.google_calendar.client import GoogleCalendarClient
 from lead_orchestrator.integrations.google_calendar.models import GoogleApp
 from lead_orchestrator.integrations.google_calendar.oauth import GoogleOAuth
 from lead_orchestrator.integrations.openai.client import OpenAIClient
-from lead_orchestrator.integrations.providers import ProviderError
+from lead_orchestrator.integrations.openai.keys import OpenAIKeys
+from lead_orchestrator.integrations.providers import ProviderError, ProviderRefused
+from lead_orchestrator.integrations.sendgrid.account import SendGridAccounts
 from lead_orchestrator.integrations.sendgrid.client import SendGridClient
 from lead_orchestrator.integrations.shopmonkey.appointments import ShopMonkeyAppointments
 from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
+from lead_orchestrator.integrations.twilio.account import TwilioAccounts
 from lead_orchestrator.integrations.twilio.client import TwilioClient
+from lead_orchestrator.integrations.whatsapp.account import WhatsAppNumbers
 from lead_orchestrator.integrations.whatsapp.client import WhatsAppClient
 from lead_orchestrator.leads.ingestion.polling import Polling
 from lead_orchestrator.leads.ingestion.service import Ingestion
@@ -118,6 +125,8 @@ class Services:
     assistant: Assistant
     onboarding: Onboarding
     tenants: Tenants
+    saga: Saga
+    connections: Connections
     catalog: CatalogSync
     calendars: Calendars
     people: People
@@ -180,9 +189,18 @@ def _wire(
     async def owns_location(api_key: str, location_id: str) -> bool:
         try:
             return await shopmonkey.get_location(api_key, location_id) is not None
+        except ProviderRefused as error:
+            raise BadInputError(error.message, code="CREDENTIALS_REFUSED", field=("crm", "apiKey")) from None
         except ProviderError as error:
-            raise ConfigurationError(f"ShopMonkey could not be asked about location {location_id!r}: {error}") from None
+            raise UnavailableError(f"ShopMonkey could not be asked about location {location_id!r}: {error}") from None
 
+    onboarding, catalog = Onboarding(tenancy, secrets, owns_location), CatalogSync(tenancy, shopmonkey, secrets)
+    credentials = Credentials(
+        TwilioAccounts(http, settings.twilio_base_url),
+        SendGridAccounts(http, settings.sendgrid_base_url),
+        WhatsAppNumbers(http, settings.whatsapp_base_url),
+        OpenAIKeys(http, settings.openai_base_url),
+    )
     return Services(
         settings=settings,
         tenancy=tenancy,
@@ -203,9 +221,11 @@ def _wire(
         chats=chats,
         hand_off=hand_off,
         assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups),
-        onboarding=Onboarding(tenancy, secrets, owns_location),
+        onboarding=onboarding,
         tenants=Tenants(tenancy),
-        catalog=CatalogSync(tenancy, shopmonkey, secrets),
+        saga=Saga(tenancy, secrets, onboarding, credentials, catalog),
+        connections=Connections(tenancy, secrets, onboarding, credentials, catalog),
+        catalog=catalog,
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
         people=_people(settings, tenancy, lookups, secrets, links, http),
         reader=reader,

@@ -46,6 +46,15 @@ async def add_waiting_leads(admin_url: str, tenant_id: UUID, location_id: UUID, 
     await engine.dispose()
 
 
+async def count_relations(admin_url: str) -> int:
+    """How many tables, indexes and the like the database has."""
+    engine = create_async_engine(database_url(admin_url))
+    async with engine.connect() as connection:
+        found = int(await connection.scalar(text("SELECT count(*) FROM pg_class")) or 0)
+    await engine.dispose()
+    return found
+
+
 _TAKEN = """
   INSERT INTO appointments (tenant_id, location_id, bay, during, status, created_at)
   SELECT $1, $2, bay, tstzrange(starts_at, ends_at), 'CONFIRMED', now()

@@ -31,8 +31,7 @@ from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise,
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
 from lead_orchestrator.settings import Settings
-from lead_orchestrator.tenancy.onboarding import Onboarded, parse_franchise
-from lead_orchestrator.tenancy.sessions import Scope
+from lead_orchestrator.tenancy.franchise import parse_franchise
 from lead_orchestrator.tenancy.tokens import Role
 
 _log = get_logger(__name__)
@@ -170,18 +169,7 @@ async def _register(sandbox: SandboxServer, api: str) -> None:
 
 async def _onboard(services: Services, franchise: DemoFranchise, event_key: str) -> UUID:
     description = parse_franchise(describe(franchise, event_key=event_key))
-    made = await services.onboarding.onboard(description, actor="demo")
-    await _sync_catalogs(services, made)
-    return made.tenant_id
-
-
-async def _sync_catalogs(services: Services, made: Onboarded) -> None:
-    """The shops' services; a demo without them is still one."""
-    for location_id in made.location_ids.values():
-        try:
-            await services.catalog.sync(Scope.service(made.tenant_id, "demo"), location_id)
-        except AppError as error:
-            _log.warning("catalog_not_synced", location_id=str(location_id), code=error.code)
+    return (await services.saga.onboard(description, actor="demo")).tenant_id
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
+from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.loaders import Loaders
 from lead_orchestrator.leads.service import Leads
@@ -109,6 +110,17 @@ class Context:
     def scope(self) -> Scope:
         """Raises NotFoundError: the token belongs to no tenant."""
         return Scope.of(self.claims)
+
+    def show(self, tenant_id: UUID) -> None:
+        """The rest of this operation's answer is of a franchise that an administrator has just changed, and only read.
+
+        Raises:
+            BadInputError: the operation has changed another one.
+        """
+        shown = self.__dict__.get("scope")
+        if shown is not None and shown.tenant_id != tenant_id:
+            raise BadInputError("this operation has changed another franchise: send an operation for each")
+        self.__dict__["scope"] = replace(Scope.service(tenant_id, self.claims.subject), read_only=True)
 
     async def run(
         self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

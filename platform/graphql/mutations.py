@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import strawberry
 
 from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.graphql.administration.onboarding import OnboardingMutations
 from lead_orchestrator.graphql.administration.tenants import TenantMutations
 from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
@@ -81,6 +82,7 @@ class Mutation(
     TemplateMutations,
     TouchMutations,
     OperationsMutations,
+    OnboardingMutations,
     TenantMutations,
     StaffMutations,
 ):

@@ -22,7 +22,7 @@ from lead_orchestrator.sandbox.scripted_obedience import obey
 
 __all__ = ["OpenAIApi"]
 
-PATH = "/v1/chat/completions"
+PATH, MODELS_PATH = "/v1/chat/completions", "/v1/models"
 LETTERS_A_TOKEN = 4
 WORDS_A_PIECE = 3
 MODELS: Mapping[str, Callable[[Conversation], Reply]] = {MODEL: reply, OBEDIENT_MODEL: obey}
@@ -69,7 +69,18 @@ class OpenAIApi:
         )
 
     def routes(self) -> list[BaseRoute]:
-        return [Route(PATH, guarded(self._world.faults, self._replies, self._complete), methods=["POST"])]
+        faults, replies = self._world.faults, self._replies
+        return [
+            Route(PATH, guarded(faults, replies, self._complete), methods=["POST"]),
+            Route(MODELS_PATH, guarded(faults, replies, self._models), methods=["GET"]),
+        ]
+
+    async def _models(self, request: Request) -> Response:
+        try:
+            self._key(request)
+        except OpenAIError as error:
+            return error.response()
+        return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
 
     async def _complete(self, request: Request) -> Response:
         try:

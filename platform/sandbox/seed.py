@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lead_orchestrator.sandbox.google_world import GoogleAccount
 from lead_orchestrator.sandbox.quotes import WEBSITE_LEADS_STATUS_ID
@@ -27,6 +27,7 @@ __all__ = [
     "WHATSAPP_TEMPLATES",
     "DemoFranchise",
     "DemoLocation",
+    "add_company",
     "calendar_address",
     "demo_world",
 ]
@@ -193,6 +194,24 @@ def _add_franchise(world: World, franchise: DemoFranchise, product_url: str | No
     if product_url:
         url = f"{product_url}/webhooks/shopmonkey/order"
         register_webhook(company, {"name": "Orders", "url": url, "triggers": ["Order"], "secret": secret})
+
+
+def add_company(world: World, number: int) -> tuple[str, str]:
+    """One more ShopMonkey company, with a location and three services; its API key and the location's id."""
+    shop = DemoLocation(_id(f"shop {number}"), "Main Street", "America/Chicago", "Chicago", "IL", "60601")
+    franchise = replace(
+        CLEAR_VIEW,
+        company_id=_id(f"company {number}"),
+        name=f"Company {number}",
+        locations=(shop,),
+        shopmonkey_api_key=f"demo-company-key-{number}",
+    )
+    company = Company(franchise.company_id, franchise.name, franchise.shopmonkey_api_key)
+    company.locations = {shop.id: _location(franchise, shop)}
+    services = [_canned_service(franchise, shop, ordinal) for ordinal in range(3)]
+    company.canned_services = {service["id"]: service for service in services}
+    world.companies[company.id] = company
+    return franchise.shopmonkey_api_key, shop.id
 
 
 def calendar_address(franchise: DemoFranchise, shop: DemoLocation) -> str:

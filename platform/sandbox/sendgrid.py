@@ -48,6 +48,9 @@ class SendGridApi:
         settings = "/user/webhooks/event/settings"
         return [
             self._route("/mail/send", self._send, "POST"),
+            self._route("/scopes", self._scopes, "GET"),
+            self._route("/whitelabel/domains", self._domains, "GET"),
+            self._route("/verified_senders", self._senders, "GET"),
             self._route(settings, self._event_settings, "GET"),
             self._route(settings, self._change_event_settings, "PATCH"),
             self._route(f"{settings}/signed", self._signature, "GET"),
@@ -79,7 +82,7 @@ class SendGridApi:
         mail = await json_object(request)
         check_mail(mail)
         sender = mail["from"]["email"]
-        if sender.rpartition("@")[2].lower() not in account.domains:
+        if sender.rpartition("@")[2].lower() not in account.domains and sender.lower() not in account.senders:
             text = "The from address does not match a verified Sender Identity."
             raise SendGridError(403, text, "from")
         message_id = secrets.token_urlsafe(16)
@@ -89,6 +92,20 @@ class SendGridApi:
             await self._sandbox.accept(message)
             self._sandbox.courier.spawn(report(self._sandbox, account, message))
         return Response(status_code=202, headers={"X-Message-Id": message_id})
+
+    async def _scopes(self, _: Request, account: SendGridAccount) -> Response:
+        return JSONResponse({"scopes": list(account.scopes)})
+
+    async def _domains(self, request: Request, account: SendGridAccount) -> Response:
+        _needs(account, "whitelabel.read")
+        wanted = request.query_params.get("domain")
+        found = [domain for domain in account.domains if wanted in (None, domain)]
+        return JSONResponse([{"id": number, "domain": one, "valid": True} for number, one in enumerate(found, 1)])
+
+    async def _senders(self, _: Request, account: SendGridAccount) -> Response:
+        _needs(account, "verified_senders.read")
+        rows = [{"id": n, "from_email": one, "verified": True} for n, one in enumerate(account.senders, 1)]
+        return JSONResponse({"results": rows})
 
     def _messages(self, account: SendGridAccount, mail: dict[str, Any], message_id: str) -> list[Message]:
         contents = {part["type"]: part["value"] for part in mail.get("content") or []}
@@ -176,3 +193,8 @@ class SendGridApi:
 
 def _parse_setting(host: str, url: str) -> dict[str, Any]:
     return {"hostname": host, "url": url, "spam_check": False, "send_raw": False}
+
+
+def _needs(account: SendGridAccount, scope: str) -> None:
+    if scope not in account.scopes:
+        raise SendGridError(403, "access forbidden")

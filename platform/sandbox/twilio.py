@@ -61,6 +61,7 @@ class TwilioApi:
 
     def routes(self) -> list[BaseRoute]:
         return [
+            self._route(".json", self._show_account, "GET"),
             self._route("/Messages.json", self._send, "POST"),
             self._route("/Messages.json", self._list, "GET"),
             self._route("/Messages/{sid}.json", self._fetch, "GET"),
@@ -196,6 +197,10 @@ class TwilioApi:
         if message is None or message.account != account.sid or message.automatic:
             raise TwilioError(404, 20404, f"The requested resource {request.url.path} was not found")
         return JSONResponse(message_resource(message))
+
+    async def _show_account(self, _: Request, account: TwilioAccount) -> Response:
+        shown = {"sid": account.sid, "friendly_name": account.company, "status": account.status, "type": "Full"}
+        return JSONResponse(shown)
 
     async def _list_numbers(self, request: Request, account: TwilioAccount) -> Response:
         wanted = request.query_params.get("PhoneNumber")

@@ -93,6 +93,7 @@ class TwilioAccount:
     company: str
     numbers: dict[str, TwilioNumber] = field(default_factory=dict)
     messaging_service_sid: str | None = None
+    status: str = "active"
 
 
 @dataclass
@@ -100,7 +101,7 @@ class SendGridAccount:
     """`domains` are the authenticated sender domains; `event_url` is where events are posted.
 
     `inbound` maps the host names whose mail SendGrid receives to where it posts it. `suppressed` are the addresses it
-    writes to no more, each with its reason."""
+    writes to no more, each with its reason. `senders` are the single addresses that were verified, `scopes` what the key may."""
 
     api_key: str
     name: str
@@ -111,6 +112,8 @@ class SendGridAccount:
     signing_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     inbound: dict[str, str] = field(default_factory=dict)
     suppressed: dict[str, str] = field(default_factory=dict)
+    senders: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ("mail.send", "whitelabel.read", "verified_senders.read")
 
 
 @dataclass(frozen=True)

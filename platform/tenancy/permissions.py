@@ -49,6 +49,7 @@ PUBLIC: Final[Who] = EVERYBODY | {None}
 
 OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.addClosure": MANAGERS,
+    "Mutation.addLocation": ADMINISTRATORS,
     "Mutation.bookAppointment": STAFF | VISITORS,
     "Mutation.cancelAppointment": STAFF,
     "Mutation.cancelMessage": STAFF,
@@ -59,6 +60,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.holdSlot": STAFF | VISITORS,
     "Mutation.impersonateTenant": ADMINISTRATORS,
     "Mutation.inviteUser": MANAGERS,
+    "Mutation.onboardTenant": ADMINISTRATORS,
     "Mutation.optOutLead": STAFF,
     "Mutation.pauseTouches": STAFF,
     "Mutation.reinstateTenant": ADMINISTRATORS,
@@ -73,9 +75,11 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.scheduleMessage": STAFF,
     "Mutation.sendMessage": STAFF,
     "Mutation.setAppointmentStatus": STAFF,
+    "Mutation.setCrmCredentials": ADMINISTRATORS,
     "Mutation.setDemoMode": ADMINISTRATORS,
     "Mutation.setLocationHours": MANAGERS,
     "Mutation.setMessageTemplate": MANAGERS,
+    "Mutation.setMessagingCredentials": ADMINISTRATORS,
     "Mutation.setSurvey": MANAGERS,
     "Mutation.setTenantLimits": ADMINISTRATORS,
     "Mutation.setTouchSchedule": MANAGERS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, delete, func, select, text, update
@@ -23,13 +23,16 @@ from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession, Wri
 __all__ = [
     "REAL_NOW",
     "active_user",
+    "begin_onboarding",
     "claim_key",
     "claim_route",
+    "drop_other_routes",
     "drop_routes",
     "first_location",
     "is_active",
     "location",
     "location_by_slug",
+    "location_ids",
     "location_route",
     "locations_by_id",
     "lock_location",
@@ -37,6 +40,7 @@ __all__ = [
     "made_with_key",
     "mark_replayed",
     "messaging_config",
+    "onboarding_of",
     "release_moved_locations",
     "replace_hours",
     "route_keys",
@@ -132,6 +136,32 @@ async def lock_onboarding(session: PlatformSession, slug: str) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
 
 
+async def begin_onboarding(
+    session: PlatformSession, tenant_id: UUID, subject: str, key: str | None, request_hash: bytes
+) -> None:
+    """Write down who asked for the tenant, unless that was done before."""
+    statement = text(
+        "INSERT INTO onboardings (tenant_id, subject, idempotency_key, request_hash)"
+        " VALUES (:tenant, :subject, :key, :hash) ON CONFLICT DO NOTHING"
+    )
+    await session.execute(statement, {"tenant": tenant_id, "subject": subject, "key": key, "hash": request_hash})
+
+
+async def onboarding_of(session: PlatformSession, subject: str, key: str) -> tuple[UUID, bytes] | None:
+    """The tenant that this subject asked for with this key, and the hash of what was asked."""
+    statement = text(
+        "SELECT tenant_id, request_hash FROM onboardings WHERE subject = :subject AND idempotency_key = :key"
+    )
+    row = (await session.execute(statement, {"subject": subject, "key": key})).one_or_none()
+    return (row.tenant_id, row.request_hash) if row else None
+
+
+async def location_ids(session: PlatformSession, tenant_id: UUID) -> dict[str, UUID]:
+    """By slug."""
+    rows = await session.execute(select(Location.slug, Location.id).where(Location.tenant_id == tenant_id))
+    return {row.slug: row.id for row in rows}
+
+
 async def release_moved_locations(session: PlatformSession, tenant_id: UUID, wanted: Mapping[str, str | None]) -> None:
     """Free the ShopMonkey locations that `wanted` (by slug) gives to another location of the tenant, or takes away."""
     held = Location.shopmonkey_location_id
@@ -185,6 +215,12 @@ async def route_keys(session: PlatformSession, kind: str, tenant_id: UUID) -> Se
     return list(await session.scalars(statement, {"kind": kind, "tenant": tenant_id}))
 
 
+async def drop_other_routes(session: PlatformSession, kind: str, tenant_id: UUID, key: str) -> None:
+    """Free the keys of this kind that the tenant holds beside `key`."""
+    statement = text("DELETE FROM routes WHERE kind = :kind AND tenant_id = :tenant AND key <> :key")
+    await session.execute(statement, {"kind": kind, "tenant": tenant_id, "key": key})
+
+
 async def drop_routes(session: PlatformSession, kind: str, tenant_id: UUID) -> None:
     """Free every key of this kind that the tenant holds."""
     statement = text("DELETE FROM routes WHERE kind = :kind AND tenant_id = :tenant")
@@ -197,7 +233,11 @@ async def upsert_crm(session: PlatformSession, tenant_id: UUID, values: Mapping[
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=changed))
 
 
-async def upsert_messaging(session: PlatformSession, tenant_id: UUID, values: Mapping[str, object]) -> None:
+async def upsert_messaging(
+    session: PlatformSession, tenant_id: UUID, values: Mapping[str, object], checked: Collection[str] = ()
+) -> None:
+    """Write `values`, and that the moments that are named in `checked` are now."""
+    values = {**values, **dict.fromkeys(checked, func.now())}
     statement = insert(MessagingConfig).values(tenant_id=tenant_id, **values)
     accepted = dict.fromkeys(("sms_refused", "email_refused", "whatsapp_refused"))
     changed = {**values, "updated_at": func.now(), **accepted}

@@ -54,7 +54,8 @@ class SecretBox:
         if not keys:
             raise ConfigurationError("there is no key to encrypt the tenants' secrets with; set SECRETS_KEY")
         raw = [_raw(key, place) for place, key in enumerate(keys, start=1)]
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in raw])
+        fernets = [Fernet(base64.urlsafe_b64encode(key)) for key in raw]
+        self._fernet, self._newest = MultiFernet(fernets), fernets[0]
         self._hash_key = _derived(raw[-1], b"lead-orchestrator address hash v1")
         self._fingerprint = _derived(raw[-1], b"lead-orchestrator anchor fingerprint v1")[:8].hex()
 
@@ -83,6 +84,14 @@ class SecretBox:
         if not isinstance(value, str):
             raise SecretError(field)
         return value
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether the newest key sealed it."""
+        try:
+            self._newest.decrypt(sealed)
+        except (InvalidToken, TypeError):
+            return False
+        return True
 
     def rotate(self, sealed: bytes) -> bytes:
         """The same secret sealed with the newest key.

@@ -14,7 +14,7 @@ from lead_orchestrator.webhooks.sendgrid import SendGridWebhooks
 from lead_orchestrator.webhooks.twilio import TwilioWebhooks
 from lead_orchestrator.webhooks.whatsapp import WhatsAppWebhook
 
-__all__ = ["MESSAGING_PATHS", "messaging_addresses", "messaging_routes"]
+__all__ = ["MESSAGING_PATHS", "messaging_addresses", "messaging_routes", "order_webhook_url"]
 
 _WHATSAPP = ("/webhooks/whatsapp", "/webhook/whatsapp")
 MESSAGING_PATHS = (
@@ -25,6 +25,11 @@ MESSAGING_PATHS = (
     "/webhooks/sendgrid/inbound",
 )
 """Without the keys that follow some of them: those are secrets."""
+
+
+def order_webhook_url(public_url: str) -> str:
+    """What to enter at ShopMonkey."""
+    return public_url.rstrip("/") + "/webhooks/shopmonkey/order"
 
 
 def messaging_addresses(public_url: str, sendgrid_key: str | None) -> Mapping[str, str | None]:

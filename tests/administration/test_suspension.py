@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 
-import pytest
-import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import Range
 
@@ -22,26 +19,12 @@ from lead_orchestrator.leads.ingestion.models import EventSource
 from lead_orchestrator.sandbox.seed import SUN_SHADE
 from lead_orchestrator.services import token_issuer
 from lead_orchestrator.tenancy.tokens import Role
-from tests.database import Cluster
-from tests.messaging.inbound.line import Line, open_line
+from tests.messaging.inbound.line import Line
 from tests.messaging.leads import make_lead, touches, until
 from tests.stack import Stack
 from tests.webhooks.server import signed_headers
 
 ACTOR = "user_admin"
-
-
-@pytest_asyncio.fixture(scope="module")
-async def line(cluster: Cluster) -> AsyncIterator[Line]:
-    """One for all tests here, which leave the franchise as they found it."""
-    async with cluster.clone() as database, open_line(database, cluster.redis_url) as line:
-        await line.mute()
-        yield line
-
-
-@pytest.fixture
-def stack(line: Line) -> Stack:
-    return line.stack
 
 
 async def suspend(stack: Stack) -> None:

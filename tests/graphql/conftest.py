@@ -7,26 +7,37 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from lead_orchestrator.administration.connections import Connections
+from lead_orchestrator.administration.credentials import Credentials
+from lead_orchestrator.administration.onboarding import Saga
 from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.administration.support import Support
 from lead_orchestrator.administration.tenants import Tenants
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.service import Booking
+from lead_orchestrator.catalog.sync import CatalogSync
 from lead_orchestrator.chat.conversations import Conversations
 from lead_orchestrator.db import database_url
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets
+from lead_orchestrator.integrations.openai.keys import OpenAIKeys
+from lead_orchestrator.integrations.sendgrid.account import SendGridAccounts
+from lead_orchestrator.integrations.shopmonkey.client import ShopMonkeyClient
+from lead_orchestrator.integrations.twilio.account import TwilioAccounts
+from lead_orchestrator.integrations.whatsapp.account import WhatsAppNumbers
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.onboarding import Onboarding
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.secrets import SecretBox
@@ -53,6 +64,29 @@ class Franchise:
     @property
     def location_id(self) -> str:
         return f"loc_{self.tenant.location}"
+
+
+def _administration(tenancy: Tenancy, secret_box: SecretBox, issuer: TokenIssuer) -> Administration:
+    """Of franchises that are there; the services that a new one would be tried with are away."""
+    http, nowhere = httpx.AsyncClient(), "http://127.0.0.1:1"
+
+    async def owned(_key: str, _location: str) -> bool:
+        return True
+
+    onboarding, catalog = (
+        Onboarding(tenancy, secret_box, owned),
+        CatalogSync(tenancy, ShopMonkeyClient(http, nowhere), secret_box),
+    )
+    texts, mails = TwilioAccounts(http, nowhere), SendGridAccounts(http, nowhere)
+    accounts = texts, mails, WhatsAppNumbers(http, nowhere), OpenAIKeys(http, nowhere)
+    parts = tenancy, secret_box, onboarding, Credentials(*accounts), catalog
+    return Administration(
+        Tenants(tenancy),
+        Support(tenancy, issuer),
+        Saga(*parts),
+        Connections(*parts),
+        "https://app.example.com/webhooks",
+    )
 
 
 @asynccontextmanager
@@ -95,7 +129,7 @@ async def open_api(
         booking=Booking(links),
         appointments=Appointments(Leads(secret_box), links),
         links=links,
-        administration=Administration(Tenants(tenancy), Support(tenancy, issuer)),
+        administration=_administration(tenancy, secret_box, issuer),
     )
     async with serve(create_graphql_app(services)) as address, open_http(address) as http:
         yield Api(http, issuer, woken, events)

@@ -10,10 +10,10 @@ from lead_orchestrator.chat.assistant import repository
 from lead_orchestrator.chat.assistant.models import AssistantConfig, AssistantPrompt, Setup
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.integrations.openai.models import Account
-from lead_orchestrator.tenancy.secrets import SecretOpener
+from lead_orchestrator.tenancy.secrets import SecretBox, SecretOpener
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["Change", "Defaults", "Setups", "change"]
+__all__ = ["Change", "Defaults", "Setups", "change", "keep_key"]
 
 LONGEST_INSTRUCTIONS, LONGEST_MODEL = 8_000, 200
 LEAD_TOKENS_A_DAY = 60_000
@@ -29,6 +29,13 @@ class Defaults:
     model: str
     base_url: str
     tokens_a_month: int
+
+
+async def keep_key(session: WriteSession, secrets: SecretBox, key: SecretStr) -> None:
+    """Store the franchise's own key, sealed."""
+    row = await repository.lock_config(session)
+    row.api_key = secrets.seal(session.scope.tenant_id, API_KEY, key.get_secret_value())
+    await session.flush()
 
 
 class Setups:

@@ -16,7 +16,7 @@ from lead_orchestrator.graphql.tenant_types import Tenant
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy import models
 
-__all__ = ["TenantMutations", "administration"]
+__all__ = ["TenantMutations", "administration", "answered"]
 
 Work = Callable[[Administration, UUID, str], Awaitable[models.Tenant]]
 
@@ -26,11 +26,11 @@ class TenantMutations:
     @strawberry.mutation
     async def suspend_tenant(self, info: Request, tenant_id: strawberry.ID, reason: str) -> TenantPayload:
         """Stop a franchise within a second; what comes in is kept, and what was due waits for `reinstateTenant`."""
-        return await _changed(info, tenant_id, lambda all_, key, who: all_.tenants.suspend(key, reason, actor=who))
+        return await answered(info, tenant_id, lambda all_, key, who: all_.tenants.suspend(key, reason, actor=who))
 
     @strawberry.mutation
     async def reinstate_tenant(self, info: Request, tenant_id: strawberry.ID) -> TenantPayload:
-        return await _changed(info, tenant_id, lambda all_, key, who: all_.tenants.reinstate(key, actor=who))
+        return await answered(info, tenant_id, lambda all_, key, who: all_.tenants.reinstate(key, actor=who))
 
     @strawberry.mutation
     async def set_demo_mode(
@@ -49,7 +49,7 @@ class TenantMutations:
             given = {"enabled": enabled, "allowlist": allowlist, "force": bool(force), "reason": reason}
             return all_.tenants.set_demo_mode(key, actor=who, **given)  # type: ignore[arg-type]  # as they are named there
 
-        return await _changed(info, tenant_id, work)
+        return await answered(info, tenant_id, work)
 
     @strawberry.mutation
     async def set_tenant_limits(
@@ -67,7 +67,7 @@ class TenantMutations:
             "messages_per_day": messages_per_day,
         }
         limits = {name: value for name, value in given.items() if value is not strawberry.UNSET}
-        return await _changed(info, tenant_id, lambda all_, key, who: all_.tenants.set_limits(key, limits, actor=who))
+        return await answered(info, tenant_id, lambda all_, key, who: all_.tenants.set_limits(key, limits, actor=who))
 
     @strawberry.mutation
     async def impersonate_tenant(
@@ -98,7 +98,8 @@ def administration(info: Request) -> Administration:
     return found
 
 
-async def _changed(info: Request, tenant_id: str, work: Work) -> TenantPayload:
+async def answered(info: Request, tenant_id: str, work: Work) -> TenantPayload:
+    """What `work` made of the franchise with this id, or why nothing."""
     try:
         key = decode(Kind.TENANT, tenant_id, field="tenantId")
         tenant = await work(administration(info), key, info.context.claims.subject)

@@ -26,7 +26,7 @@ from sendgrid.helpers.mail import (
 from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, ProviderRefused, ProviderUnknown
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 
-__all__ = ["Attached", "SendGridClient"]
+__all__ = ["Attached", "SendGridClient", "refuse"]
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 401, 403, 429, 500
 
@@ -95,7 +95,7 @@ class SendGridClient:
             headers={"Authorization": f"Bearer {api_key}"},
         )
         if not response.is_success:
-            _raise(response)
+            refuse(response)
         return Accepted(response.headers.get("x-message-id", ""), "accepted", None)
 
 
@@ -130,7 +130,8 @@ def _attachment(attached: Attached) -> dict[str, Any]:
     return built
 
 
-def _raise(response: httpx.Response) -> None:
+def refuse(response: httpx.Response) -> None:
+    """Raise what an answer without success means."""
     status, code = response.status_code, f"http_{response.status_code}"
     explained = json_object(response) is not None
     if status >= HTTP_SERVER_ERROR and not explained:

@@ -20,7 +20,7 @@ from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, Pro
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 from lead_orchestrator.integrations.twilio.errors import AMBIGUOUS, BUSY, CREDENTIALS, OPTED_OUT, sentence
 
-__all__ = ["TwilioClient", "TwilioCredentials", "TwilioMessage"]
+__all__ = ["TwilioClient", "TwilioCredentials", "TwilioMessage", "refuse"]
 
 PAGE_SIZE = 100
 MOST_MESSAGES = 1000
@@ -102,7 +102,7 @@ class TwilioClient:
             auth=(account, token),
         )
         if not response.is_success:
-            _raise(response, sending=True)
+            refuse(response, sending=True)
         message = json_object(response)
         if message is None:
             raise ProviderUnknown("the provider's answer could not be read")
@@ -203,11 +203,12 @@ class _HttpxAdapter(AsyncHttpClient):  # type: ignore[misc]  # twilio ships no p
             auth=auth,
         )
         if not response.is_success:
-            _raise(response, sending=sending)
+            refuse(response, sending=sending)
         return Response(response.status_code, response.text, response.headers)
 
 
-def _raise(response: httpx.Response, *, sending: bool) -> None:
+def refuse(response: httpx.Response, *, sending: bool) -> None:
+    """Raise what an answer without success means."""
     status = response.status_code
     answer = json_object(response)
     stated = answer.get("code") if answer else None

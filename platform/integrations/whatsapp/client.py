@@ -13,7 +13,15 @@ from lead_orchestrator.integrations.providers import Accepted, ProviderBusy, Pro
 from lead_orchestrator.integrations.transport import exchange, json_object, retry_after
 from lead_orchestrator.integrations.whatsapp.errors import AMBIGUOUS, BUSY, OPTED_OUT, is_about_credentials, sentence
 
-__all__ = ["LONGEST_REFERENCE", "LONGEST_TEXT", "Template", "WhatsAppClient", "WhatsAppCredentials"]
+__all__ = [
+    "GRAPH_VERSION",
+    "LONGEST_REFERENCE",
+    "LONGEST_TEXT",
+    "Template",
+    "WhatsAppClient",
+    "WhatsAppCredentials",
+    "refuse",
+]
 
 GRAPH_VERSION = "v25.0"
 LONGEST_TEXT = 4096
@@ -89,7 +97,7 @@ class WhatsAppClient:
             headers={"Authorization": f"Bearer {credentials.access_token.get_secret_value()}"},
         )
         if not response.is_success:
-            _raise(response)
+            refuse(response)
         return _accepted(response)
 
 
@@ -118,7 +126,8 @@ def _accepted(response: httpx.Response) -> Accepted:
     return Accepted(message_id, str(first.get("message_status") or "accepted"), None)
 
 
-def _raise(response: httpx.Response) -> None:
+def refuse(response: httpx.Response) -> None:
+    """Raise what an answer without success means."""
     status = response.status_code
     answer = json_object(response)
     error = answer.get("error") if answer else None

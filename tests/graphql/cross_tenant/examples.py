@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lead_orchestrator.ids import Kind
+from lead_orchestrator.sandbox.seed import SUN_SHADE
 from lead_orchestrator.touches.schedule import DEFAULT_DAYS
 
 if TYPE_CHECKING:
@@ -120,6 +121,14 @@ EXAMPLES: Mapping[str, Example] = {
             "endsAt": "2031-07-05T00:00:00-07:00",
         }
     ),
+    "addLocation": Example(
+        {
+            "input": {
+                "tenantId": Id(Kind.TENANT),
+                "location": {"name": "Uptown", "slug": "uptown-example", "timezone": "America/Denver"},
+            }
+        }
+    ),
     "availableSlots": Example(
         {
             "locationId": SELLING,
@@ -169,6 +178,19 @@ EXAMPLES: Mapping[str, Example] = {
     "location": Example({"id": Id(Kind.LOCATION)}),
     "node": Example({"id": Id(Kind.LEAD)}),
     "nodes": Example({"ids": [Id(Kind.LEAD), Id(Kind.LOCATION), Id(Kind.APPOINTMENT)]}),
+    "onboardTenant": Example(
+        {
+            "input": {
+                "name": "New Example",
+                "slug": "new-example",
+                "ownerEmail": "owner@example.com",
+                "locations": [{"name": "Main", "slug": "new-example-main", "timezone": "America/Denver"}],
+                "templateTenantId": Id(Kind.TENANT),
+                "idempotencyKey": "0199aaaa-0000-7000-8000-000000000005",
+            }
+        },
+        wordless="another franchise, which has nothing of this one but its touches",
+    ),
     "optOutLead": Example({"leadId": Id(Kind.LEAD, "opted_out = '{}' AND phone IS NOT NULL")}),
     "pauseTouches": Example({"leadId": Id(Kind.LEAD, "NOT touches_paused")}),
     "previewTemplate": Example(
@@ -193,6 +215,9 @@ EXAMPLES: Mapping[str, Example] = {
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
     "sendMessage": Example({"input": MESSAGE}),
     "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
+    "setCrmCredentials": Example(
+        {"input": {"tenantId": Id(Kind.TENANT), "credentials": {"apiKey": SUN_SHADE.shopmonkey_api_key}}}
+    ),
     "setDemoMode": Example({"tenantId": Id(Kind.TENANT), "enabled": True, "allowlist": ["*@example.com"]}),
     "setLocationHours": Example(
         {
@@ -208,6 +233,9 @@ EXAMPLES: Mapping[str, Example] = {
             "locationId": Id(Kind.LOCATION),
             "definition": {"questions": [{"id": "why", "type": "text", "label": "Why?"}]},
         }
+    ),
+    "setMessagingCredentials": Example(
+        {"input": {"tenantId": Id(Kind.TENANT), "sendgridEventPublicKey": "MFkwExample"}}
     ),
     "setTenantLimits": Example({"tenantId": Id(Kind.TENANT), "messagesPerDay": 100}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),

@@ -1,0 +1,191 @@
+"""Onboarding as a saga: checks, the franchise's own rows, then one step after the other, each done once and written down with
+what it did. Whoever starts it again, after a crash or because a service was away, goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from lead_orchestrator.administration import repository
+from lead_orchestrator.administration.credentials import Credentials
+from lead_orchestrator.catalog.sync import CatalogSync, store
+from lead_orchestrator.chat.assistant.setup import keep_key
+from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.leads.ingestion.replay import replay_unrouted
+from lead_orchestrator.log import get_logger
+from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.franchise import Franchise
+from lead_orchestrator.tenancy.onboarding import Asked, Onboarded, Onboarding
+from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
+
+__all__ = ["Inviter", "Made", "Saga", "request_hash"]
+
+_log = get_logger(__name__)
+
+Work = Callable[[WriteSession], Awaitable[None]]
+
+
+class Inviter(Protocol):
+    """Whoever lets the first owner in."""
+
+    async def invite_owner(self, session: WriteSession, email: str) -> str: ...
+
+    async def mail(self, tenant_id: UUID, email: str, link: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """`webhook_secret` (where it was made here), `sendgrid_key` and `invitation`, a link, are shown until the onboarding has
+    ended once, and never again. `replayed` counts the orders that had waited for the franchise's locations."""
+
+    tenant_id: UUID
+    created: bool
+    location_ids: Mapping[str, UUID]
+    webhook_secret: str | None
+    sendgrid_key: str | None
+    invitation: str | None
+    replayed: int
+
+
+class Saga:
+    """Onboards franchises."""
+
+    def __init__(
+        self,
+        tenancy: Tenancy,
+        secrets: SecretBox,
+        onboarding: Onboarding,
+        credentials: Credentials,
+        catalog: CatalogSync,
+        inviter: Inviter | None = None,
+    ) -> None:
+        self._tenancy = tenancy
+        self._secrets = secrets
+        self._onboarding = onboarding
+        self._credentials = credentials
+        self._catalog = catalog
+        self._inviter = inviter
+
+    async def onboard(
+        self, franchise: Franchise, *, actor: str, key: str | None = None, template_id: UUID | None = None
+    ) -> Made:
+        """Make a franchise; without a `key` one that is there is brought to the description. `template_id` is the franchise
+        whose touches and texts it begins with.
+
+        The same key with the same franchise again, from the same `actor`, goes on where it stopped, or answers what was made.
+
+        Raises:
+            BadInputError: something is another franchise's, a service refuses a credential, or the key was used before.
+            NotFoundError: there is no such template.
+            UnavailableError: a service is away: ask again with the same key.
+        """
+        await self._check_template(template_id)
+        asked = Asked(actor, key, request_hash(franchise, template_id)) if key else None
+        known = await self._onboarding.known(asked) if asked else None
+        made = await self._made(known) if known else await self._register(franchise, actor, asked)
+        scope = Scope.service(made.tenant_id, actor)
+        finished = await self._finished(scope)
+        await self._step(scope, "texts", lambda session: self._clone_texts(session, template_id))
+        if franchise.messaging is not None and franchise.messaging.openai_api_key is not None:
+            async with self._tenancy.write(scope) as session:
+                await keep_key(session, self._secrets, franchise.messaging.openai_api_key)
+        for location_id in made.location_ids.values():
+            await self._sync_catalog(scope, location_id)
+        replayed = await replay_unrouted(self._tenancy, made.tenant_id)
+        invitation = await self._invite(scope, franchise.owner_email)
+        secret = None if finished else await self._webhook_secret(scope, franchise)
+        return Made(
+            made.tenant_id,
+            made.created,
+            made.location_ids,
+            secret,
+            made.sendgrid_key,
+            invitation,
+            replayed,
+        )
+
+    async def _register(self, franchise: Franchise, actor: str, asked: Asked | None) -> Onboarded:
+        checked = await self._credentials.check(franchise.messaging) if franchise.messaging else frozenset[str]()
+        return await self._onboarding.onboard(franchise, actor=actor, asked=asked, checked=checked)
+
+    async def _made(self, tenant_id: UUID) -> Onboarded:
+        async with self._tenancy.platform() as session:
+            return Onboarded(tenant_id, False, await tenancy_repository.location_ids(session, tenant_id), None)
+
+    async def _check_template(self, template_id: UUID | None) -> None:
+        if template_id is None:
+            return
+        async with self._tenancy.platform() as session:
+            if await repository.tenant(session, template_id) is None:
+                message = f"there is no franchise tenant_{template_id} to take touches and texts from"
+                raise NotFoundError(message, field=("templateTenantId",))
+
+    async def _finished(self, scope: Scope) -> bool:
+        async with self._tenancy.read(scope) as session:
+            return await repository.onboarding_finished(session)
+
+    async def _step(self, scope: Scope, name: str, work: Work) -> bool:
+        """Do `work` and write down that it is done, both or neither; False if it was done before."""
+        async with self._tenancy.write(scope) as session:
+            taken = await repository.take_step(session, name)
+            if taken:
+                await work(session)
+        return taken
+
+    async def _clone_texts(self, session: WriteSession, template_id: UUID | None) -> None:
+        if template_id is None or template_id == session.scope.tenant_id:
+            return
+        async with self._tenancy.read(Scope.service(template_id, session.scope.subject)) as source:
+            touches, templates = texts = await repository.tenant_texts(source)
+        await repository.add_texts(session, texts)
+        detail = {"touches": len(touches), "templates": len(templates)}
+        session.audit("texts.cloned", target=f"tenant_{template_id}", detail=detail)
+
+    async def _sync_catalog(self, scope: Scope, location_id: UUID) -> None:
+        """A location without ShopMonkey has no catalog to read, and a key that may not read it shows in readiness."""
+        name = f"catalog:{location_id}"
+        async with self._tenancy.read(scope) as session:
+            if await repository.step_done(session, name):
+                return
+        try:
+            fetched = await self._catalog.fetch(scope, location_id)
+        except BadInputError as error:
+            _log.warning("catalog_not_synced", location_id=str(location_id), code=error.code)
+            return
+
+        async def work(session: WriteSession) -> None:
+            await store(session, fetched)
+
+        await self._step(scope, name, work)
+
+    async def _invite(self, scope: Scope, email: str | None) -> str | None:
+        """The last step, with which the onboarding has ended; the link, if the invitation was made now."""
+        link: str | None = None
+
+        async def work(session: WriteSession) -> None:
+            nonlocal link
+            if email is not None and self._inviter is not None:
+                link = await self._inviter.invite_owner(session, email)
+            await repository.finish_onboarding(session)
+
+        await self._step(scope, "owner", work)
+        if link is not None and email is not None and self._inviter is not None:
+            await self._inviter.mail(scope.tenant_id, email, link)
+        return link
+
+    async def _webhook_secret(self, scope: Scope, franchise: Franchise) -> str | None:
+        """The one that was made here, for whoever has not been shown it yet."""
+        if franchise.crm is None or franchise.crm.webhook_secret is not None:
+            return None
+        async with self._tenancy.platform() as session:
+            sealed = await tenancy_repository.crm_secret(session, scope.tenant_id)
+        return self._secrets.open(scope.tenant_id, "shopmonkey_webhook_secret", sealed) if sealed else None
+
+
+def request_hash(franchise: Franchise, template_id: UUID | None) -> bytes:
+    """What tells one request from another. Secrets are no part of it: nothing that is stored can be tried against a guess."""
+    return hashlib.sha256(f"{franchise.model_dump_json()}{template_id}".encode()).digest()
