@@ -40,10 +40,9 @@ from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.account_pages import AccountPages
 from lead_orchestrator.rest.accounts import AccountEndpoints
 from lead_orchestrator.rest.admission import admitted
-from lead_orchestrator.rest.appointments import AppointmentPages
+from lead_orchestrator.rest.api.edge import PublicServices
 from lead_orchestrator.rest.google import GoogleCallback
-from lead_orchestrator.rest.links import CustomerLinks
-from lead_orchestrator.rest.schedule import ScheduleEndpoint
+from lead_orchestrator.rest.routes import PUBLIC_PATHS, public_routes
 from lead_orchestrator.services import AUDIENCE, Services, open_services, required, token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access, RevocationWatch
@@ -103,7 +102,8 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         stack.push_async_callback(listening.aclose)
         sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
         made = _routes(services, queue, create_graphql_app(graphql, sockets), access, limits)
-        routes = admitted(made, access)
+        public = public_routes(_public(services, access, limits), services.leads, settings.public_url)
+        routes = admitted([*made, *public], access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")
         yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})
@@ -175,18 +175,29 @@ def graphql_services(
     )
 
 
+def _public(services: Services, access: Access, limits: PublicLimits) -> PublicServices:
+    """What customers and partners work with in this process."""
+    return PublicServices(
+        tenancy=services.tenancy,
+        places=services.places,
+        limits=limits,
+        access=access,
+        links=services.links,
+        submissions=services.submissions,
+        messages=services.messages,
+        booking=services.booking,
+        appointments=services.appointments,
+        freshness=services.calendars.freshness,
+    )
+
+
 def _routes(
     services: Services, queue: Queue, graphql: ASGIApp, access: Access, limits: PublicLimits
 ) -> Sequence[BaseRoute]:
     webhook = ShopMonkeyWebhook(services.tenancy, services.lookups, services.secrets, queue.event)
-    appointments = AppointmentPages(
-        services.tenancy, services.appointments, services.links, services.calendars.freshness
-    )
     google = GoogleCalendarWebhook(services.tenancy, services.links, queue.calendar)
-    links = CustomerLinks(services.tenancy, services.leads, services.links)
     inbox = Inbox(services.tenancy, services.lookups, queue.inbound)
     sign_ins = SignInLimits(limits, services.settings.sign_in_attempts_per_minute)
-    schedule = ScheduleEndpoint(services.tenancy, access, services.messages, services.links, queue.due)
 
     async def ready(_request: Request) -> Response:
         checks = await readiness(services, queue)
@@ -200,21 +211,12 @@ def _routes(
         _Whole("/graphql", graphql),
         Route("/webhooks/shopmonkey/order", webhook.receive, methods=["POST"]),
         *messaging_routes(inbox, services.secrets, services.settings),
-        Route("/a/{token}", appointments.show, methods=["GET"]),
-        Route("/a/{token}", appointments.change, methods=["POST"]),
-        Route("/a/{token}/appointment.ics", appointments.calendar, methods=["GET"]),
         *AccountEndpoints(
             services.people, access, sign_ins, services.settings.public_url, queue.account_mails
         ).routes(),
         *AccountPages(services.people.links, sign_ins).routes(),
         Route(PUSH_PATH, google.pushed, methods=["POST"]),
         Route(CALLBACK, GoogleCallback(services.calendars.connections, queue.calendar).returned, methods=["GET"]),
-        Route("/c/{token}", links.chat, methods=["GET"]),
-        Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
-        Route("/u/{token}", links.unsubscribe, methods=["POST"]),
-        Route("/u/{token}/choices", links.unsubscribe_page, methods=["GET"]),
-        Route("/u/{token}/choices", links.choose, methods=["POST"]),
-        Route("/api/schedule", schedule.schedule, methods=["POST"]),
         Route("/.well-known/jwks.json", jwks),
         Route("/health", _health),
         Route("/ready", ready),
@@ -334,9 +336,7 @@ _ROUTES = (
     PUSH_PATH,
     CALLBACK,
     "/graphql",
-    "/c",
-    "/u",
-    "/api/schedule",
+    *PUBLIC_PATHS,
     "/.well-known/jwks.json",
     "/health",
     "/ready",

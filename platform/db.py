@@ -12,7 +12,11 @@ from sqlalchemy.orm import DeclarativeBase
 
 from lead_orchestrator.errors import ConfigurationError
 
-__all__ = ["Base", "Engines", "Timeouts", "create_engine", "database_url"]
+__all__ = ["Base", "Engines", "Timeouts", "create_engine", "database_url", "is_away"]
+
+
+# Statement time-out, lock time-out, shutting down, too many connections, connection lost.
+_AWAY = ("57014", "55P03", "57P", "53300", "08")
 
 
 class Base(DeclarativeBase):
@@ -89,6 +93,14 @@ def create_engine(url: str, *, size: int, timeouts: Timeouts | None = None) -> A
     )
     event.listen(engine.sync_engine, "checkout", _refuse_open_transaction)
     return engine
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database is, or took longer than it may: what can be tried again, or for less."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or getattr(error, "sqlstate", None)
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return True
+    return str(state or "").startswith(_AWAY) or isinstance(error, ConnectionError | TimeoutError | exc.TimeoutError)
 
 
 def _refuse_open_transaction(dbapi_connection: Any, _record: object, _proxy: object) -> None:

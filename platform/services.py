@@ -55,6 +55,7 @@ from lead_orchestrator.messaging.inbound.statuses import Statuses
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.recorder import Recorder
 from lead_orchestrator.messaging.service import Messages
+from lead_orchestrator.messaging.submissions import Submissions
 from lead_orchestrator.messaging.unknown import Resolver
 from lead_orchestrator.settings import SANDBOX_HOSTS, Settings
 from lead_orchestrator.tenancy.accounts import people
@@ -117,6 +118,7 @@ class Services:
     dispatcher: Dispatcher
     resolver: Resolver
     messages: Messages
+    submissions: Submissions
     booking: Booking
     appointments: Appointments
     inbound: Inbound
@@ -186,6 +188,8 @@ def _wire(
     tools = Tools(tenancy, booking, appointments)
     setups = Setups(_assistant_defaults(settings), secrets)
 
+    messages = Messages(ledger, secrets, links, Conversations())
+
     async def owns_location(api_key: str, location_id: str) -> bool:
         try:
             return await shopmonkey.get_location(api_key, location_id) is not None
@@ -214,7 +218,8 @@ def _wire(
         recorder=recorder,
         dispatcher=Dispatcher(tenancy, ledger, recorder, delivery, secrets, links, policy),
         resolver=Resolver(tenancy, ledger, delivery, secrets, policy),
-        messages=Messages(ledger, secrets, links, Conversations()),
+        messages=messages,
+        submissions=Submissions(leads, messages, links),
         booking=booking,
         appointments=appointments,
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),

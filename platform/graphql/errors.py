@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from lead_orchestrator.db import is_away
 from lead_orchestrator.errors import AppError, UnavailableError
 from lead_orchestrator.log import get_logger, where
 
@@ -26,8 +27,6 @@ CODES = frozenset(
     }
 )
 _LONGEST_MESSAGE = 500
-# Statement time-out, lock time-out, shutting down, too many connections, connection lost.
-_AWAY = ("57014", "55P03", "57P", "53300", "08")
 TOO_COMPLEX = "the document is nested too deep to be read: ask in several requests"
 
 
@@ -82,11 +81,6 @@ def _extensions(cause: AppError) -> dict[str, object]:
     return extensions
 
 
-def _is_away(cause: BaseException) -> bool:
-    """Whether the database is, or took longer than it may: what can be tried again, or for less."""
-    return (_sqlstate(cause) or "")[:5].startswith(_AWAY) or isinstance(cause, ConnectionError | TimeoutError)
-
-
 def _sqlstate(cause: BaseException) -> str | None:
     state = getattr(getattr(cause, "orig", None), "sqlstate", None) or getattr(cause, "sqlstate", None)
     return str(state) if state else None
@@ -102,7 +96,7 @@ def _masked(error: GraphQLError, cause: BaseException) -> GraphQLError:
         path=".".join(map(str, error.path or ())),
         where=where(cause),
     )
-    if _is_away(cause):
+    if is_away(cause):
         message = f"the database took too long or is away: ask for less, or again in a moment; it is logged as {number}"
         return _made(error, message, {"code": "INTERNAL", "reason": UnavailableError.code, "id": number})
     message = f"something went wrong on our side; it is logged as {number}"

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from lead_orchestrator.keyset import After, cut
 from lead_orchestrator.leads.models import (
     Channel,
     Consent,
@@ -35,6 +36,7 @@ __all__ = [
     "paused_touch",
     "remove_opt_outs",
     "with_address",
+    "with_status",
 ]
 
 
@@ -168,6 +170,15 @@ async def remove_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes]
     pairs = [and_(OptOut.channel == channel, OptOut.address_hash == value) for channel, value in hashes.items()]
     if pairs:
         await session.execute(delete(OptOut).where(OptOut.tenant_id == session.scope.tenant_id, or_(*pairs)))
+
+
+async def with_status(session: ReadSession, statuses: Sequence[LeadStatus], after: After, limit: int) -> Sequence[Lead]:
+    """Leads of the session's locations with one of these statuses, the newest first."""
+    scope = session.scope
+    statement = select(Lead).where(Lead.tenant_id == scope.tenant_id, Lead.status.in_(statuses))
+    if scope.location_ids is not None:  # said here as well, so that an index can help
+        statement = statement.where(Lead.location_id.in_(scope.location_ids))
+    return list(await session.scalars(cut(Lead.created_at, Lead.id, after, limit).of(statement)))
 
 
 async def count(session: ReadSession) -> int:

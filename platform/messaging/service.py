@@ -19,15 +19,17 @@ from lead_orchestrator.messaging.ledger import Ledger
 from lead_orchestrator.messaging.planned import Planned, plan
 from lead_orchestrator.messaging.replies import shop_subject, write
 from lead_orchestrator.messaging.simulate import Foreseen, foresee, simulate
+from lead_orchestrator.messaging.templates import repository as templates_repository
 from lead_orchestrator.tenancy.idempotency import once
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
-from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.sessions import Alarm, ReadSession, WriteSession
 from lead_orchestrator.touches.wording import LONGEST_BODY, LONGEST_SUBJECT
 
 __all__ = ["Conversation", "Draft", "Messages"]
 
 LONGEST_WAIT = timedelta(days=366)
+WELCOME_LASTS = timedelta(days=1)
 _SHOWN = 60
 _TRIED = (MessageStatus.FAILED, MessageStatus.UNDELIVERED)
 
@@ -94,6 +96,28 @@ class Messages:
             return message.id
 
         made = await once(session, "sendTemplate", key, planned.request(lead_id), work)
+        return await _seen(session, made.result_id)
+
+    async def welcome(self, session: WriteSession, lead_id: UUID, key: str) -> ScheduledMessage:
+        """Welcome somebody who has just asked: once for each `key`, and once a day for each lead however often they ask.
+
+        Raises:
+            NotFoundError: there is no such lead in this scope.
+        """
+
+        async def write() -> UUID:
+            lead = await locked(session, lead_id)
+            now = await app_now(session)
+            before = await templates_repository.made_since(session, lead_id, MessageKind.WELCOME, now - WELCOME_LASTS)
+            if before is not None:
+                return before
+            message = await plan(session, lead, Planned(MessageKind.WELCOME, reference="welcome"), self._links)
+            message.decision = await foresee(session, message, lead, self._secrets)
+            _note(session, message, "written")
+            session.ring(Alarm.MESSAGES)
+            return message.id
+
+        made = await once(session, "welcome", key, {"leadId": str(lead_id)}, write)
         return await _seen(session, made.result_id)
 
     async def simulate(

@@ -33,8 +33,9 @@ def caller(request: Request) -> Claims:
 
 
 def route_names(route: BaseRoute) -> Sequence[tuple[str, str]]:
-    """The methods and the path of a route, as the table names them; one that takes them all has a star."""
-    methods = set(getattr(route, "methods", None) or {"*"}) - {"HEAD"}
+    """The methods and the path of a route, as the table names them; one that takes them all has a star. OPTIONS does nothing,
+    and tells a browser only whether it may ask."""
+    methods = set(getattr(route, "methods", None) or {"*"}) - {"HEAD", "OPTIONS"}
     return [(method, getattr(route, "path", "")) for method in sorted(methods)]
 
 
@@ -42,13 +43,13 @@ def _admitted(route: BaseRoute, access: Access) -> BaseRoute:
     who = {method: route_rule(method, path).who for method, path in route_names(route)}
     if not isinstance(route, Route) or all(None in roles for roles in who.values()):
         return route
-    return Route(route.path, _checked(route.endpoint, who, access), methods=[*who])
+    return Route(route.path, _checked(route.endpoint, who, access), methods=[*(route.methods or who)])
 
 
 def _checked(endpoint: Endpoint, who: dict[str, Who], access: Access) -> Endpoint:
     async def checked(request: Request) -> Response:
-        roles = who["GET" if request.method == "HEAD" else request.method]
-        if None not in roles:
+        roles = who.get("GET" if request.method == "HEAD" else request.method)
+        if roles is not None and None not in roles:
             request.state.claims = access.claims(request.headers.get("authorization"))
             admit(request.state.claims, roles)
         return await endpoint(request)

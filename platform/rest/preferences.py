@@ -14,7 +14,7 @@ from lead_orchestrator.rest.page_texts import CHANNELS, TEXTS
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["Preferences", "apply_choice", "masked", "offered", "preferences_form"]
+__all__ = ["Preferences", "apply_choice", "checked_ip", "masked", "offered", "preferences_form"]
 
 _ORDER = (Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
 _SHOWN_OF_A_NUMBER = 2
@@ -62,7 +62,7 @@ async def apply_choice(
     if Channel.EMAIL in wanted and Channel.EMAIL in lead.opted_out:
         location = await repository.location(session, lead.location_id)
         wording = TEXTS[language]["mail_wording"].format(shop=location.name if location else "")
-        given = ConsentGiven(Channel.EMAIL, True, "Preferences page", wording, _checked_ip(ip))
+        given = ConsentGiven(Channel.EMAIL, True, "Preferences page", wording, checked_ip(ip))
         await leads.opt_in(session, lead, [Channel.EMAIL], "Turned on on the preferences page", consents=[given])
 
 
@@ -105,7 +105,7 @@ def _note(preferences: Preferences, language: str, channel: Channel) -> str:
     return f"<br>{html.escape(texts['by_start'].format(to=to))}"
 
 
-def _checked_ip(raw: str | None) -> str | None:
+def checked_ip(raw: str | None) -> str | None:
     """`raw` if it is an address: behind some sockets a client has none."""
     try:
         return str(ip_address(raw or ""))

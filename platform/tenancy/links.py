@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -46,6 +47,11 @@ class Ticket:
     lead_id: UUID
     expires_at: datetime
     token: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What stands for the token once it was used."""
+        return hashlib.sha256(self.token.encode()).hexdigest()
 
 
 class LinkSigner:

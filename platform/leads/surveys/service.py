@@ -88,6 +88,7 @@ async def keep_answers(
     if isinstance(answered, Answered):
         entry["ending"] = answered.ending.value
     if _append(lead, entry):
+        await session.flush()  # whoever locks the lead again reads it anew
         became(session, lead, "survey.answered", {"version": survey.version, "ending": entry.get("ending")})
     if isinstance(answered, Answered) and answered.hot:
         await leads.move(session, lead, LeadStatus.HOT, "The answers of the survey")

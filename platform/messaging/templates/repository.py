@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from lead_orchestrator.leads.models import Channel, MessageKind
+from lead_orchestrator.leads.models import Channel, MessageKind, MessageStatus, ScheduledMessage
 from lead_orchestrator.messaging.templates.models import MessageTemplate, TemplateVariant
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["add", "lock_templates", "newest", "newest_version"]
+__all__ = ["add", "lock_templates", "made_since", "newest", "newest_version"]
 
 
 def add(session: WriteSession, template: MessageTemplate) -> None:
@@ -58,3 +59,20 @@ async def newest_version(
         place.is_(None) if location_id is None else place == location_id,
     )
     return int(await session.scalar(statement) or 0)
+
+
+async def made_since(session: ReadSession, lead_id: UUID, kind: MessageKind, since: datetime) -> UUID | None:
+    """The newest message of this kind that the lead was or will be sent, if it was written after `since`."""
+    statement = (
+        select(ScheduledMessage.id)
+        .where(
+            ScheduledMessage.tenant_id == session.scope.tenant_id,
+            ScheduledMessage.lead_id == lead_id,
+            ScheduledMessage.kind == kind,
+            ScheduledMessage.status != MessageStatus.CANCELLED,
+            ScheduledMessage.created_at > since,
+        )
+        .order_by(ScheduledMessage.created_at.desc())
+        .limit(1)
+    )
+    return await session.scalar(statement)
