@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from time import perf_counter
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from lead_orchestrator.db import Engines
-from lead_orchestrator.graphql.events.wake import CHANNEL
+from lead_orchestrator.graphql.events.wake import CHANNEL, Bell
 from lead_orchestrator.tenancy.secrets import SecretBox
 from tests.database import Cluster
 from tests.graphql.conftest import Franchise
@@ -75,6 +80,31 @@ async def test_the_listener_comes_back_when_redis_does(
             await until_listening(live)
             await live.happen(ours, "test.after")
             assert await peer.kinds(1) == ["test.after"]
+
+
+async def test_what_is_rung_at_once_is_one_message(cluster: Cluster) -> None:
+    async with Redis.from_url(cluster.redis_url) as redis, redis.pubsub() as channel:
+        await channel.subscribe(CHANNEL)
+        bell, tenants, last = Bell(redis), [uuid4() for _ in range(3)], uuid4()
+        for position in range(1, 101):
+            for tenant_id in tenants:
+                bell.ring(tenant_id, position)
+        await bell.close()
+        bell.ring(last, 1)
+        await bell.close()
+        told = [data async for data in _until(channel, f"{last}:1")]
+
+    assert [data for data in told if str(tenants[0]) in data] == [" ".join(f"{tenant_id}:100" for tenant_id in tenants)]
+
+
+async def _until(channel: PubSub, last: str) -> AsyncIterator[str]:
+    """The messages before the last, which may be for others as well."""
+    async with asyncio.timeout(20):
+        async for message in channel.listen():
+            data = message["data"].decode() if message["type"] == "message" else ""
+            if last in data:
+                return
+            yield data
 
 
 async def test_what_redis_makes_up_changes_nothing(live: Live, ours: Franchise) -> None:
