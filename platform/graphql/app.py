@@ -157,8 +157,10 @@ class _App(GraphQL[Context, None]):
         except AppError:
             return None
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002 - the library's signature
-        return Context(self._services, request.headers.get("authorization"))
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+        context = Context(self._services, request.headers.get("authorization"))
+        context.response = response
+        return context
 
     def parse_json(self, data: str | bytes) -> Any:
         try:

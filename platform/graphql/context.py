@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 from uuid import UUID
 
+from starlette.responses import Response
+from starlette.websockets import WebSocket
 from strawberry.types import Info
 
 from lead_orchestrator.administration.service import Administration
@@ -89,6 +91,7 @@ class Context:
         self.services = services
         self.loaders = Loaders(self.run)
         self.operation_name: str | None = None
+        self.response: Response | WebSocket | None = None
         self._authorization = authorization
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -181,6 +184,14 @@ class Context:
     def changed(self) -> bool:
         """Whether there is something to commit, or to tell others of: an administrator's work has sessions of its own."""
         return self.wrote or self._due or bool(self._events)
+
+    def keep_cookie(self, name: str, value: str, *, path: str, seconds: int) -> None:
+        """Have the caller's browser keep this for a while, and send it to `path` alone; scripts do not see it."""
+        if isinstance(self.response, Response):
+            secure = not self.services.development
+            self.response.set_cookie(
+                name, value, max_age=seconds, path=path, secure=secure, httponly=True, samesite="lax"
+            )
 
     def something_is_due(self) -> None:
         """Wake the sender once this operation has committed."""

@@ -22,6 +22,7 @@ from lead_orchestrator.leads.ingestion.service import Processed
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.inbound.service import Applied
 from lead_orchestrator.services import Services
+from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.sessions import Scope
 
 __all__ = ["JOBS", "Context", "process_event"]
@@ -29,6 +30,8 @@ __all__ = ["JOBS", "Context", "process_event"]
 _log = get_logger(__name__)
 
 KEPT = timedelta(days=14)
+KEYS_KEPT = timedelta(days=30)
+"""How long a request may come again with its idempotency key, and be answered with what it made."""
 
 
 class Context(TypedDict):
@@ -179,10 +182,11 @@ async def send_account_mails(context: Context, tenant_id: str) -> None:
 
 
 async def prune(context: Context, tenant_id: str) -> None:
-    """Forget executions, and messages that could not be applied, of more than two weeks ago."""
+    """Forget executions, and messages that could not be applied, of more than two weeks ago, and idempotency keys of a month ago."""
     tenant = UUID(tenant_id)
     async with context["services"].tenancy.write(Scope.service(tenant, "prune")) as session:
         await repository.prune(session, KEPT)
+        await tenancy_repository.forget_keys(session, KEYS_KEPT)
         await inbox.forget_payloads(session, KEPT)
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
-from lead_orchestrator.errors import AppError
+from lead_orchestrator.errors import AppError, ForbiddenError
 from lead_orchestrator.rest.pages import page
 
 __all__ = ["GoogleCallback"]
@@ -19,7 +19,8 @@ __all__ = ["GoogleCallback"]
 
 @dataclass(frozen=True)
 class GoogleCallback:
-    """The signed state is the authority: it names tenant and location, works once and not for long."""
+    """The signed state is the authority: it names tenant and location, works once and not for long, and only in the browser that
+    asked for the consent."""
 
     connections: GoogleConnections
     wake: Callable[[UUID], Awaitable[None]]
@@ -27,8 +28,11 @@ class GoogleCallback:
     async def returned(self, request: Request) -> Response:
         """`GET /google/callback?state=…&code=…` or `…&error=…`."""
         query = request.query_params
+        state = query.get("state", "")
         try:
-            tenant_id, shop = await self.connections.complete(query.get("state", ""), query.get("code"))
+            if not self.connections.began_here(state, request.cookies):
+                raise ForbiddenError("this consent was not asked for in this browser: connect the calendar again, here")
+            tenant_id, shop = await self.connections.complete(state, query.get("code"))
         except AppError as error:
             return page("Not connected", f"<p>{html.escape(error.message)}</p>", status=error.http_status)
         await self.wake(tenant_id)

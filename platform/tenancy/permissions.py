@@ -169,7 +169,7 @@ ROUTES: Final[Mapping[str, RouteRule]] = {
     "GET /auth/links/{token}": _MAILED,
     "GET /book/{slug}": _OPEN,
     "GET /c/{token}": _LINK,
-    "GET /google/callback": RouteRule(PUBLIC, "the state of a consent that staff began"),
+    "GET /google/callback": RouteRule(PUBLIC, "the state of a consent that staff began, in the browser that began it"),
     "GET /health": _OPEN,
     "GET /metrics": _OPEN,
     "GET /ready": _OPEN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, delete, func, select, text, update
@@ -29,6 +30,7 @@ __all__ = [
     "drop_other_routes",
     "drop_routes",
     "first_location",
+    "forget_keys",
     "is_active",
     "location",
     "location_by_slug",
@@ -303,6 +305,14 @@ async def settle_key(session: WriteSession, row_id: UUID, result_id: UUID) -> No
         update(IdempotencyKey)
         .where(IdempotencyKey.tenant_id == session.scope.tenant_id, IdempotencyKey.id == row_id)
         .values(result_id=result_id)
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def forget_keys(session: WriteSession, older_than: timedelta) -> None:
+    """Delete the keys that were brought more than `older_than` ago."""
+    statement = delete(IdempotencyKey).where(
+        IdempotencyKey.tenant_id == session.scope.tenant_id, IdempotencyKey.created_at < func.now() - older_than
     )
     await session.execute(statement.execution_options(synchronize_session=False))
 

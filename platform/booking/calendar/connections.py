@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -24,10 +26,11 @@ from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.secrets import SecretBox, new_token, token_hash
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
-__all__ = ["CALLBACK", "RECONNECT", "GoogleConnections"]
+__all__ = ["CALLBACK", "CONSENT_LIFE", "RECONNECT", "GoogleConnections"]
 
 CALLBACK = "/google/callback"
 CONSENT_LIFE = timedelta(minutes=15)
+COOKIE, BROWSER = "lead_google_consent", "google consent browser"
 EARLY = timedelta(seconds=60)  # a token is renewed before it runs out
 PURPOSE = "google consent"
 RECONNECT = "Google no longer accepts the permission: connect the calendar again"
@@ -46,6 +49,17 @@ class GoogleConnections:
     @property
     def redirect_uri(self) -> str:
         return self.public_url.rstrip("/") + CALLBACK
+
+    def cookie(self, authorization_url: str) -> tuple[str, str]:
+        """Name and value of what the browser keeps that asked for this consent: it counts there alone, so that nobody has somebody
+        else connect a calendar by sending them an address."""
+        digest = token_hash(parse_qs(urlsplit(authorization_url).query)["state"][0])
+        return _cookie_name(digest), self.links.sign(BROWSER, digest)
+
+    def began_here(self, state: str, cookies: Mapping[str, str]) -> bool:
+        """Whether this browser asked for the consent."""
+        digest = token_hash(state)
+        return self.links.signed(BROWSER, cookies.get(_cookie_name(digest), "")) == digest
 
     async def connect(self, session: WriteSession, location_id: UUID) -> str:
         """Where the caller gives the consent; an address given out before for this location is worth nothing from now on.
@@ -192,6 +206,10 @@ class GoogleConnections:
         if tokens.refresh_token is not None:
             refresh = tokens.refresh_token.get_secret_value()
             row.refresh_token = self.secrets.seal(tenant, "google_refresh_token", refresh)
+
+
+def _cookie_name(digest: bytes) -> str:
+    return f"{COOKIE}_{digest.hex()[:12]}"
 
 
 async def _location(session: WriteSession, location_id: UUID) -> Location:

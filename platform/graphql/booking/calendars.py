@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from lead_orchestrator.booking.calendar.connections import GoogleConnections
+from lead_orchestrator.booking.calendar.connections import CALLBACK, CONSENT_LIFE, GoogleConnections
 from lead_orchestrator.errors import AppError, UnavailableError
 from lead_orchestrator.graphql.catalog.types import ConnectCalendarPayload, LocationPayload
 from lead_orchestrator.graphql.connections import UserError
@@ -22,13 +22,16 @@ class CalendarMutations:
     @strawberry.mutation
     async def connect_google_calendar(self, info: Request, location_id: strawberry.ID) -> ConnectCalendarPayload:
         """Send the caller's browser to the answer's address, where Google asks for the permission; Google sends it back to
-        us. Until then nothing changes."""
+        us. Until then nothing changes. The browser keeps a cookie with this answer: the consent counts there alone."""
         try:
             async with info.context.writing() as session:
                 key = decode(Kind.LOCATION, location_id, field="locationId")
-                url = await _connections(info.context.services).connect(session, key)
+                connections = _connections(info.context.services)
+                url = await connections.connect(session, key)
         except AppError as error:
             return ConnectCalendarPayload(authorization_url=None, errors=[UserError.of(error)])
+        name, value = connections.cookie(url)
+        info.context.keep_cookie(name, value, path=CALLBACK, seconds=int(CONSENT_LIFE.total_seconds()))
         return ConnectCalendarPayload(authorization_url=url, errors=[])
 
     @strawberry.mutation

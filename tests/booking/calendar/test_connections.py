@@ -57,6 +57,24 @@ async def test_a_manager_connects_looks_and_disconnects(shop: Shop, stack: Stack
         assert shop.account.channels == {}
 
 
+async def test_a_consent_counts_in_the_browser_that_asked_for_it_alone(shop: Shop, stack: Stack) -> None:
+    async with serving(stack.settings) as browser:
+        asked = (await ask(browser, shop, CONNECT, Role.MANAGER))["data"]["connectGoogleCalendar"]
+        path = (await decide(stack.http, asked["authorizationUrl"])).removeprefix(stack.settings.public_url)
+
+        async with httpx.AsyncClient(base_url=browser.base_url) as elsewhere:
+            elsewhere.cookies.set(*next((name, "AAAA") for name in browser.cookies), path="/google/callback")
+            refused = await elsewhere.get(path)
+        assert (refused.status_code, "not asked for in this browser" in refused.text) == (403, True)
+        found = await shop.connection()
+        assert found is not None
+        assert found["status"] == "PENDING"
+
+        assert (await browser.get(path)).status_code == 200
+        [cookie] = browser.cookies.jar
+        assert (cookie.path, cookie.has_nonstandard_attr("HttpOnly")) == ("/google/callback", True)
+
+
 async def test_an_agent_connects_nothing(shop: Shop, stack: Stack) -> None:
     async with serving(stack.settings) as api:
         answer = await ask(api, shop, CONNECT, Role.AGENT)
