@@ -88,7 +88,8 @@ def senders(account: Account) -> frozenset[Channel]:
 class Letter:
     """One message as it leaves; `text` and the address show in no repr. `head` is for mails.
 
-    `template` is the approved one that WhatsApp wants instead of the text, as `name` or `name:language`.
+    `template` is the approved one that WhatsApp wants instead of the text, as `name` or `name:language`; `parameters` are the
+    values of its placeholders, {{1}} first.
     """
 
     message_id: UUID
@@ -100,6 +101,7 @@ class Letter:
     head: Letterhead
     expires_in: timedelta
     template: str | None = None
+    parameters: Sequence[str] = field(default=(), repr=False)
     invite: Invite | None = None
     """What a mail carries for the reader's calendar."""
 
@@ -164,7 +166,7 @@ class Delivery:
             account.whatsapp,
             to=letter.address,
             text=None if name else letter.text,
-            template=Template(name, language or _LANGUAGE) if name else None,
+            template=Template(name, language or _LANGUAGE, tuple(letter.parameters)) if name else None,
             reference=reference(letter.message_id, letter.attempt),
             timeout=limit,
         )

@@ -28,7 +28,7 @@ from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 from lead_orchestrator.touches.service import values, with_footer, wording
-from lead_orchestrator.touches.templates import segments
+from lead_orchestrator.touches.templates import parameters, segments
 
 __all__ = ["Budget", "Dispatched", "Dispatcher", "Grant"]
 
@@ -212,7 +212,7 @@ class Dispatcher:
     ) -> _Intent | None:
         message, lead = due.message, due.lead
         try:
-            subject, text = self._words(message, lead, gathered, send.channel)
+            subject, text, placed = self._words(message, lead, gathered, send)
         except BadInputError as error:
             message.decision = f"Not sent: its template cannot be used ({error.message})"
             result.outcomes[await self._suppress(session, due, ends_touches=False)] += 1
@@ -251,22 +251,25 @@ class Dispatcher:
             head,
             expires_in,
             send.template,
+            placed,
             Invite.of_json(message.invite) if message.invite else None,
         )
         return _Intent(lead.id, letter, attempt)
 
     def _words(
-        self, message: ScheduledMessage, lead: Lead, gathered: Gathered, channel: Channel
-    ) -> tuple[str | None, str]:
+        self, message: ScheduledMessage, lead: Lead, gathered: Gathered, send: Send
+    ) -> tuple[str | None, str, Sequence[str]]:
+        """Subject, text, and the values of the placeholders of WhatsApp's template, if one is sent."""
         location = gathered.locations[lead.location_id]
         filled = values(lead, location, self._links)
         if message.kind != MessageKind.TOUCH:
             text = message.body or ""
-            return message.subject, with_footer(text, filled) if channel is Channel.EMAIL else text
+            return message.subject, with_footer(text, filled) if send.channel is Channel.EMAIL else text, ()
         touch = gathered.schedules[lead.location_id].get(message.touch_number or 1)
         if touch is None:
             raise BadInputError(f"the schedule has no touch {message.touch_number} any more")
-        return wording(touch, channel, filled)
+        subject, text = wording(touch, send.channel, filled)
+        return subject, text, parameters(touch.body, filled) if send.template else ()
 
     async def _send(
         self, scope: Scope, account: Account, intent: _Intent, claimed_at: float, held: Held | None

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lead_orchestrator.errors import BadInputError
 
-__all__ = ["Encoding", "Problem", "check", "clean", "render", "segments", "variables"]
+__all__ = ["Encoding", "Problem", "check", "clean", "parameters", "render", "segments", "variables"]
 
 Encoding = Literal["GSM-7", "UCS-2"]
 
@@ -67,6 +67,23 @@ def render(template: str, values: Mapping[str, str]) -> str:
             text = part
         written += text
     return written.rstrip(" ") if closing else written
+
+
+def parameters(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    """What each variable of the template stands for, each once, in their order: an approved template of WhatsApp has a
+    placeholder for each.
+
+    Raises:
+        BadInputError: one has neither a value nor a default; WhatsApp takes none that is empty.
+    """
+    defaults: dict[str, str] = {}
+    for part in _parsed(template)[0]:
+        if isinstance(part, _Variable):
+            defaults[part.name] = defaults.get(part.name) or part.default
+    found = {name: clean(values[name]) or clean(default) for name, default in defaults.items()}
+    if empty := next((name for name, value in found.items() if not value), None):
+        raise BadInputError(f"{{{empty}}} has no value for WhatsApp's template: write {{{empty}|something}}")
+    return tuple(found.values())
 
 
 def check(template: str, allowed: Collection[str]) -> list[Problem]:

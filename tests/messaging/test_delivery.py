@@ -143,9 +143,11 @@ async def test_each_message_carries_its_own_ids_for_the_news_of_it() -> None:
 async def test_a_template_goes_out_instead_of_the_text(template: str, named: tuple[str, str]) -> None:
     account = replace(ACCOUNT, whatsapp=WhatsAppCredentials("123456", SecretStr("hidden")))
 
-    wire = await deliver(replace(letter(Channel.WHATSAPP), template=template), account)
+    wire = await deliver(replace(letter(Channel.WHATSAPP), template=template, parameters=("Ada", "Sun Shade")), account)
 
     sent = json.loads(wire.requests[0].content)
+    values = [{"type": "text", "text": "Ada"}, {"type": "text", "text": "Sun Shade"}]
+    assert sent["template"]["components"] == [{"type": "body", "parameters": values}]
     assert (sent["template"]["name"], sent["template"]["language"]["code"]) == named
     assert "text" not in sent
 

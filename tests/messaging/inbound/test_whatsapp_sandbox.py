@@ -25,7 +25,7 @@ from tests.serving import bearer
 SEND = """
 mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id status decision } errors { code message } } }
 """
-TEMPLATE = WhatsAppTemplate("quote_waiting", "en_US", "Your quote for window tint is waiting. Shall we talk about it?")
+TEMPLATE = WhatsAppTemplate("quote_waiting", "en_US", "{{1}}, your quote from {{2}} is waiting. Shall we talk, {{1}}?")
 
 
 @pytest_asyncio.fixture
@@ -138,7 +138,8 @@ async def test_a_touch_outside_the_24_hours_takes_the_template_or_the_next_chann
 ) -> None:
     for number in line.stack.world.whatsapp_numbers.values():
         number.templates.append(TEMPLATE)
-    first = Touch(1, 0, Channel.WHATSAPP, None, "Hi {first_name}", template)
+    words = "{first_name|There}, your quote from {shop_name} is waiting. Shall we talk, {first_name}?"
+    first = Touch(1, 0, Channel.WHATSAPP, None, words, template)
     async with line.stack.services.tenancy.write(line.stack.scope) as session:
         await set_schedule(session, ScheduleChange(None, [first]))
     lead = await make_lead(line.stack)
@@ -148,11 +149,37 @@ async def test_a_touch_outside_the_24_hours_takes_the_template_or_the_next_chann
     [touch] = await touches(line.stack, lead.id)
     on_whatsapp = [message.body for message in shown(line, lead.phone or "")]
     if template:
-        assert (touch["channel"], on_whatsapp) == ("WHATSAPP", [TEMPLATE.body])
+        read = "Ada, your quote from Sun Shade Tint Los Angeles is waiting. Shall we talk, Ada?"
+        assert (touch["channel"], touch["body"], on_whatsapp) == ("WHATSAPP", read, [read])
     else:
         assert (touch["channel"], on_whatsapp) == ("SMS", [])
         assert len(line.stack.texts(lead.phone)) == 1
         assert "it takes a template, and there is none" in touch["decision"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "why"),
+    [
+        ("Hi {first_name}", "FAILED", "the number of values does not fit the WhatsApp template"),
+        ("{vehicle}, {shop_name}", "SUPPRESSED", "{vehicle} has no value for WhatsApp's template"),
+    ],
+)
+async def test_a_template_that_gets_other_values_than_it_wants_is_not_sent_and_says_why(
+    line: Line, words: str, status: str, why: str
+) -> None:
+    for number in line.stack.world.whatsapp_numbers.values():
+        number.templates.append(TEMPLATE)
+    first = Touch(1, 0, Channel.WHATSAPP, None, words, TEMPLATE.name)
+    async with line.stack.services.tenancy.write(line.stack.scope) as session:
+        await set_schedule(session, ScheduleChange(None, [first]))
+    lead = await make_lead(line.stack)
+
+    await line.stack.services.dispatcher.dispatch(line.tenant_id)
+
+    [touch] = await touches(line.stack, lead.id)
+    assert touch["status"] == status
+    assert why in touch["decision"]
+    assert shown(line, lead.phone or "") == []
 
 
 async def test_what_whatsapp_refuses_for_its_24_hours_is_not_tried_again(line: Line) -> None:
