@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from datetime import UTC
+from functools import cached_property
 from typing import Any, cast
 
 from arq.constants import in_progress_key_prefix
+from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -31,18 +34,48 @@ DRAIN_SECONDS = 15
 AWAY_SECONDS = 1.0
 # Running jobs stay in the queue, those of a killed worker too: whoever reads fewer than there are of them sees no other job.
 QUEUE_READ_LIMIT = 1_000
+TAKE_JOBS = """
+local taken, most, now = {}, tonumber(ARGV[1]), tonumber(ARGV[3])
+for i = 4, #ARGV do
+  if #taken == 2 * most then break end
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if score and tonumber(score) <= now and redis.call('SET', KEYS[i - 2], '1', 'NX', 'PX', ARGV[2]) then
+    table.insert(taken, ARGV[i])
+    table.insert(taken, score)
+  end
+end
+return taken
+"""
+"""KEYS: the queue, then each job's mark that somebody runs it. ARGV: how many to take at most, how long a mark is kept (ms), the
+time (ms), then each job. Marks and answers with those that wait and nobody runs, each followed by its time."""
 
 
 class _Worker(Worker):
     """Outlives Redis: while it is away there are no jobs, and the ticks find what waited when it is back."""
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Those that nobody runs. Running jobs stay in the queue, and arq would ask about each of them, four times, at each look."""
-        others = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
-        if not others:
+        """Start as many as there is room for of those that nobody runs, all in one question.
+
+        Running jobs stay in the queue, those of killed workers too: arq would ask four times for each of them at each look.
+        """
+        free, others = (
+            self.max_jobs - self.job_counter,
+            [name for name in map(bytes.decode, job_ids) if name not in self.tasks],
+        )
+        if free <= 0 or not others:
             return
-        marks = await self.pool.mget([in_progress_key_prefix + job_id.decode() for job_id in others])
-        await super().start_jobs([job_id for job_id, mark in zip(others, marks, strict=True) if mark is None])
+        keys = [self.queue_name, *(in_progress_key_prefix + name for name in others)]
+        timing = [int(self.in_progress_timeout_s * 1000), timestamp_ms()]
+        taken = await self._take_jobs(keys=keys, args=[free, *timing, *others])
+        for name, score in zip(map(bytes.decode, taken[::2]), taken[1::2], strict=True):
+            await self.sem.acquire()
+            self.job_counter += 1
+            self.tasks[name] = self.loop.create_task(self.run_job(name, int(score)))
+            self.tasks[name].add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
+
+    @cached_property
+    def _take_jobs(self) -> Any:
+        return self.pool.register_script(TAKE_JOBS)
 
     async def _poll_iteration(self) -> None:
         try:
@@ -80,6 +113,9 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()
+        # What is loaded by now stays: looking through it for garbage takes 90 ms in which no message moves.
+        gc.collect()
+        gc.freeze()
         _log.info("worker_started", jobs=settings.worker_jobs)
 
     async def stop(context: dict[Any, Any]) -> None:

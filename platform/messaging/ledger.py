@@ -38,8 +38,8 @@ class DispatchPolicy:
     """
 
     lease: float = 30.0
-    batch: int = 20
-    share: int = 60
+    batch: int = 16
+    share: int = 48
     gathering: float = 0.02
     first_check: float = 2.0
     settle: float = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -30,23 +31,25 @@ async def queue(cluster: Cluster) -> AsyncIterator[Queue]:
 
 async def test_all_workers_together_are_granted_no_more_than_the_rate(queue: Queue) -> None:
     workers = [TokenBucket(queue.redis, 20) for _ in range(3)]
+    started = time.monotonic()
 
     grants = await asyncio.gather(*(worker.take(ONE, 10) for worker in workers))
 
-    assert sum(grant.count for grant in grants) in (20, 21)  # a token may have come in meanwhile
+    came_in = 20 * (time.monotonic() - started)
+    assert 20 <= sum(grant.count for grant in grants) <= 20 + came_in + 1
     assert (await workers[0].take(OTHER, 10)).count == 10
 
 
 async def test_whoever_is_granted_nothing_is_told_when_to_come_again(queue: Queue) -> None:
-    bucket = TokenBucket(queue.redis, 5)
-    await bucket.take(ONE, 5)
+    bucket = TokenBucket(queue.redis, 1)
+    await bucket.take(ONE, 1)
 
-    nothing = await bucket.take(ONE, 5)
+    nothing = await bucket.take(ONE, 1)
     assert nothing.count == 0
-    assert 0 < nothing.wait <= 0.2
+    assert 0 < nothing.wait <= 1
     await until_elapsed(nothing.wait + 0.01)
 
-    assert (await bucket.take(ONE, 5)).count >= 1
+    assert (await bucket.take(ONE, 1)).count == 1
 
 
 async def test_what_was_not_needed_is_there_for_the_next(queue: Queue) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from lead_orchestrator.jobs.queue import Queue, deserialize, open_queue, serialize
 from lead_orchestrator.jobs.ticks import TICK_KEY, Tick, Ticker, Walk, ticks
 from lead_orchestrator.jobs.work import Context, dispatch_tenant, prune, resolve_unknown, sweep_events
+from lead_orchestrator.messaging.ledger import DispatchPolicy
 from lead_orchestrator.settings import load_settings
 from tests.database import Cluster, TestDatabase
 from tests.jobs.relay import Relay
@@ -61,12 +62,14 @@ async def test_a_tick_rings_for_nobody_who_has_no_work(stack: Stack, queue: Queu
 
 
 async def test_a_tick_after_its_time_rings_again(stack: Stack, queue: Queue) -> None:
-    tick = Tick("dispatch", 0.1, "dispatch_tenant", stack.services.lookups.tenants)
+    tick = Tick("dispatch", 600, "dispatch_tenant", stack.services.lookups.tenants)
     ticker = Ticker(queue, stack.services)
 
     assert await ticker.tick(tick) == 1
     assert await ticker.tick(tick) == 0
-    await until_elapsed(0.1)
+    assert 0 < await queue.redis.ttl("lead:tick:dispatch") <= 480  # a tick may be early by its jitter
+    await queue.redis.pexpire("lead:tick:dispatch", 1)
+    await until_elapsed(0.01)
     assert await ticker.tick(tick) == 1
 
 
@@ -131,11 +134,12 @@ async def test_a_job_leaves_a_line_when_it_did_something_and_none_when_not(stack
 
 
 async def test_a_tenant_with_more_goes_to_the_end_of_the_queue(stack: Stack, queue: Queue) -> None:
-    leads = [await make_lead(stack) for _ in range(11)]
+    batch = DispatchPolicy().batch
+    leads = [await make_lead(stack) for _ in range(batch + 1)]
 
     await dispatch_tenant(context(stack, queue), str(stack.tenant_id))
 
-    assert len(stack.texts()) == 10
+    assert len(stack.texts()) == batch
     assert await rung(queue) == [("dispatch_tenant", str(stack.tenant_id))]
     await dispatch_tenant(context(stack, queue), str(stack.tenant_id))
     assert len(await rung(queue)) == 1
