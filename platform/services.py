@@ -198,6 +198,7 @@ def _wire(
         except ProviderError as error:
             raise UnavailableError(f"ShopMonkey could not be asked about location {location_id!r}: {error}") from None
 
+    accounts = _people(settings, tenancy, lookups, secrets, links, http)
     onboarding, catalog = Onboarding(tenancy, secrets, owns_location), CatalogSync(tenancy, shopmonkey, secrets)
     credentials = Credentials(
         TwilioAccounts(http, settings.twilio_base_url),
@@ -228,11 +229,11 @@ def _wire(
         assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups),
         onboarding=onboarding,
         tenants=Tenants(tenancy),
-        saga=Saga(tenancy, secrets, onboarding, credentials, catalog),
+        saga=Saga(tenancy, secrets, onboarding, credentials, catalog, accounts.staff),
         connections=Connections(tenancy, secrets, onboarding, credentials, catalog),
         catalog=catalog,
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
-        people=_people(settings, tenancy, lookups, secrets, links, http),
+        people=accounts,
         reader=reader,
     )
 

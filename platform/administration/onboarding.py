@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from lead_orchestrator.administration import repository
@@ -17,24 +16,18 @@ from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.leads.ingestion.replay import replay_unrouted
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.accounts.people import People
 from lead_orchestrator.tenancy.franchise import Franchise
 from lead_orchestrator.tenancy.onboarding import Asked, Onboarded, Onboarding
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
+from lead_orchestrator.tenancy.tokens import Role
 
-__all__ = ["Inviter", "Made", "Saga", "request_hash"]
+__all__ = ["Made", "Saga", "request_hash"]
 
 _log = get_logger(__name__)
 
 Work = Callable[[WriteSession], Awaitable[None]]
-
-
-class Inviter(Protocol):
-    """Whoever lets the first owner in."""
-
-    async def invite_owner(self, session: WriteSession, email: str) -> str: ...
-
-    async def mail(self, tenant_id: UUID, email: str, link: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,14 +54,14 @@ class Saga:
         onboarding: Onboarding,
         credentials: Credentials,
         catalog: CatalogSync,
-        inviter: Inviter | None = None,
+        people: People,
     ) -> None:
         self._tenancy = tenancy
         self._secrets = secrets
         self._onboarding = onboarding
         self._credentials = credentials
         self._catalog = catalog
-        self._inviter = inviter
+        self._people = people
 
     async def onboard(
         self, franchise: Franchise, *, actor: str, key: str | None = None, template_id: UUID | None = None
@@ -163,19 +156,29 @@ class Saga:
         await self._step(scope, name, work)
 
     async def _invite(self, scope: Scope, email: str | None) -> str | None:
-        """The last step, with which the onboarding has ended; the link, if the invitation was made now."""
+        """The last step, with which the onboarding has ended; the link, if the invitation was made now. The mail leaves by
+        itself once that is committed; where the platform has no account to mail from, the link is all there is."""
         link: str | None = None
 
         async def work(session: WriteSession) -> None:
             nonlocal link
-            if email is not None and self._inviter is not None:
-                link = await self._inviter.invite_owner(session, email)
+            link = await self._invited(session, email) if email is not None else None
             await repository.finish_onboarding(session)
 
         await self._step(scope, "owner", work)
-        if link is not None and email is not None and self._inviter is not None:
-            await self._inviter.mail(scope.tenant_id, email, link)
         return link
+
+    async def _invited(self, session: WriteSession, email: str) -> str | None:
+        """The link of the invitation; None for who works there already, as in a franchise that was there before."""
+        try:
+            invited = await self._people.invite(
+                session, email=email, name=None, role=Role.OWNER, mail=self._people.mails
+            )
+        except BadInputError as error:
+            if error.code != "ALREADY_A_USER":
+                raise
+            return None
+        return invited.url
 
     async def _webhook_secret(self, scope: Scope, franchise: Franchise) -> str | None:
         """The one that was made here, for whoever has not been shown it yet."""

@@ -149,15 +149,18 @@ def parsed(kind: type[_P], data: object) -> _P:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {_sentence(item)}" for item in error.errors()]
+        problems = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {_sentence(item, kind)}" for item in error.errors()]
         first = tuple(map(str, error.errors()[0]["loc"]))
         raise BadInputError("; ".join(problems), field=first or None) from None
 
 
-def _sentence(item: Any) -> str:
+def _sentence(item: Any, kind: type[_Part]) -> str:
     value = item.get("input")
     path = " ".join(map(str, item["loc"])).lower()
+    # Among credentials one is easily entered in the place of another: nothing of them is quoted.
+    among = kind in {Crm, Messaging} or path.startswith(("crm", "messaging"))
     # A secret under a misspelt name, or in the place of the mapping it belongs into, is a secret all the same.
     unnamed = item["type"] in {"extra_forbidden", "model_type"}
-    secret = unnamed or re.search("secret|token|key", path) or not isinstance(value, str | int | float | bool)
+    named = re.search("secret|token|key", path) is not None
+    secret = among or unnamed or named or not isinstance(value, str | int | float | bool)
     return f"{item['msg']}" if secret else f"{item['msg']} (got {str(value)[:80]!r})"

@@ -34,7 +34,7 @@ ONBOARD = """mutation($i: OnboardTenantInput!) { onboardTenant(input: $i) {
   tenant { id slug demoMode } webhookUrl webhookSecret ownerInviteUrl errors { code message field } } }"""
 COUNTED = (
     *("locations", "location_hours", "bays", "routes", "tenant_crm_configs", "tenant_messaging_configs", "onboardings"),
-    *("touch_templates", "message_templates", "service_catalog", "audit_log", "users", "tenant_heads"),
+    *("touch_templates", "message_templates", "service_catalog", "audit_log", "users", "invitations", "tenant_heads"),
 )
 HOURS = [{"dayOfWeek": day, "opensAt": "09:00", "closesAt": "18:00"} for day in range(1, 7)]
 
@@ -126,7 +126,8 @@ async def test_a_franchise_is_complete_and_is_made_once(line: Line, stack: Stack
     assert (made["tenant"]["slug"], made["tenant"]["demoMode"]) == ("clear-view", True)
     assert made["webhookUrl"] == f"{line.url}/webhooks/shopmonkey/order"
     assert made["webhookSecret"].startswith("whsec_")
-    assert (again["tenant"], again["webhookSecret"]) == (made["tenant"], None)
+    assert made["ownerInviteUrl"].startswith(f"{line.url}/")
+    assert (again["tenant"], again["webhookSecret"], again["ownerInviteUrl"]) == (made["tenant"], None, None)
     tenant_id = UUID(made["tenant"]["id"].removeprefix("tenant_"))
     assert await counts(stack, tenant_id) == before
     assert {name: before[name] for name in ("locations", "bays", "location_hours", "touch_templates")} == {
@@ -139,6 +140,11 @@ async def test_a_franchise_is_complete_and_is_made_once(line: Line, stack: Stack
     async with stack.services.tenancy.read(Scope.service(tenant_id)) as session:
         texts = await session.execute(text("SELECT version, body FROM message_templates"))
         assert [tuple(row) for row in texts] == [(1, "New")]
+        people = await session.execute(text("SELECT email, role, password_hash FROM users"))
+        assert [tuple(row) for row in people] == [("owner@example.com", "OWNER", None)]
+    for _ in range(2):
+        await stack.services.people.mails.dispatch(tenant_id)
+    assert len(stack.mails("owner@example.com")) == 1
     assert await ask.refused(ONBOARD, i={**wanted, "name": "Another"}) == ["IDEMPOTENCY_KEY_REUSED"]
     assert await ask.refused(ONBOARD, i={**wanted, "idempotencyKey": "clear-view-2"}) == ["ALREADY_CLAIMED"]
 
@@ -210,7 +216,8 @@ def saga(stack: Stack, tenancy: Tenancy) -> Saga:
         OpenAIKeys(http, settings.openai_base_url),
     )
     catalog = CatalogSync(tenancy, shopmonkey, box)
-    return Saga(tenancy, box, Onboarding(tenancy, box, owns), credentials, catalog)
+    onboarding = Onboarding(tenancy, box, owns)
+    return Saga(tenancy, box, onboarding, credentials, catalog, stack.services.people.staff)
 
 
 async def onboard(stack: Stack, file: Mapping[str, Any], tenancy: Tenancy | None = None, key: str = "k") -> Made:

@@ -36,7 +36,11 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.ledger import DispatchPolicy, Ledger
 from lead_orchestrator.messaging.service import Messages
 from lead_orchestrator.tenancy.access import Access
+from lead_orchestrator.tenancy.accounts.links import AccountLinks
+from lead_orchestrator.tenancy.accounts.passwords import HashCost, Passwords
+from lead_orchestrator.tenancy.accounts.people import People
 from lead_orchestrator.tenancy.links import LinkSigner
+from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
 from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.revocation import RevocationList
@@ -66,7 +70,7 @@ class Franchise:
         return f"loc_{self.tenant.location}"
 
 
-def _administration(tenancy: Tenancy, secret_box: SecretBox, issuer: TokenIssuer) -> Administration:
+def _administration(tenancy: Tenancy, secret_box: SecretBox, issuer: TokenIssuer, signer: LinkSigner) -> Administration:
     """Of franchises that are there; the services that a new one would be tried with are away."""
     http, nowhere = httpx.AsyncClient(), "http://127.0.0.1:1"
 
@@ -80,10 +84,13 @@ def _administration(tenancy: Tenancy, secret_box: SecretBox, issuer: TokenIssuer
     texts, mails = TwilioAccounts(http, nowhere), SendGridAccounts(http, nowhere)
     accounts = texts, mails, WhatsAppNumbers(http, nowhere), OpenAIKeys(http, nowhere)
     parts = tenancy, secret_box, onboarding, Credentials(*accounts), catalog
+    links = AccountLinks(
+        tenancy, Lookups(tenancy.engines.app), signer, Passwords(HashCost(1, 8)), "https://app.example.com"
+    )
     return Administration(
         Tenants(tenancy),
         Support(tenancy, issuer),
-        Saga(*parts),
+        Saga(*parts, People(links, mails=False)),
         Connections(*parts),
         "https://app.example.com/webhooks",
     )
@@ -129,7 +136,7 @@ async def open_api(
         booking=Booking(links),
         appointments=Appointments(Leads(secret_box), links),
         links=links,
-        administration=_administration(tenancy, secret_box, issuer),
+        administration=_administration(tenancy, secret_box, issuer, links),
     )
     async with serve(create_graphql_app(services)) as address, open_http(address) as http:
         yield Api(http, issuer, woken, events)
