@@ -26,15 +26,18 @@ from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.administration.support import Support
 from lead_orchestrator.booking.calendar.connections import CALLBACK
 from lead_orchestrator.booking.calendar.sync import PUSH_PATH
+from lead_orchestrator.chat.live import Live
+from lead_orchestrator.chat.visitors import Visitors
 from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedError
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets, budget_sizes
+from lead_orchestrator.graphql.context import ChatServices
 from lead_orchestrator.graphql.events.messages import LARGEST_MESSAGE
 from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.health import readiness
 from lead_orchestrator.jobs.alarms import Alarms
-from lead_orchestrator.jobs.bells import AnswerBell
+from lead_orchestrator.jobs.bells import AnswerBell, both
 from lead_orchestrator.jobs.queue import Queue, open_queue
 from lead_orchestrator.log import REQUEST_ID, get_logger
 from lead_orchestrator.rest.account_pages import AccountPages
@@ -94,13 +97,17 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         services.tenancy.on_alarm = alarms.ring
         answers = AnswerBell(queue)
         stack.push_async_callback(answers.close)
-        services.tenancy.on_chats = answers.ring
         access = Access(verifier, revocations)
         limits = PublicLimits(queue.redis, public_rates(settings))
-        graphql = graphql_services(services, queue, access, limits)
+        live = Live(queue.redis)
+        stack.push_async_callback(live.close)
+        services.tenancy.on_chats = both(live.moved, answers.ring)
+        graphql = graphql_services(services, queue, access, limits, live)
         listening = Redis.from_url(required(settings, "redis_url"), health_check_interval=LISTENER_CHECK_SECONDS)
         stack.push_async_callback(listening.aclose)
-        sockets = await stack.enter_async_context(open_sockets(graphql, services.lookups.heads, listening))
+        sockets = await stack.enter_async_context(
+            open_sockets(graphql, services.lookups.heads, listening, chat_heads=services.lookups.chat_heads)
+        )
         made = _routes(services, queue, create_graphql_app(graphql, sockets), access, limits)
         public = public_routes(_public(services, access, limits), services.leads, settings.public_url)
         routes = admitted([*made, *public], access)
@@ -142,9 +149,21 @@ async def _refuse_faults(services: Services) -> None:
 
 
 def graphql_services(
-    services: Services, queue: Queue, access: Access, limits: PublicLimits | None = None
+    services: Services,
+    queue: Queue,
+    access: Access,
+    limits: PublicLimits | None = None,
+    live: Live | None = None,
 ) -> GraphQLServices:
-    """What the API works with in this process."""
+    """What the API works with in this process; `live` tells the listeners of conversations."""
+    visitors = Visitors(
+        services.tenancy,
+        services.places,
+        services.leads,
+        services.links,
+        services.secrets,
+        token_issuer(services.settings),
+    )
     return GraphQLServices(
         tenancy=services.tenancy,
         leads=services.leads,
@@ -172,6 +191,7 @@ def graphql_services(
             order_webhook_url(services.settings.public_url),
         ),
         budgets=Budgets(queue.redis, budget_sizes(services.settings), services.tenants.requests_per_minute),
+        chat=ChatServices(services.chats, services.hand_off, visitors, live or Live(queue.redis)),
     )
 
 

@@ -7,7 +7,7 @@ transaction. A second answer to the same turn is superseded like any other, so a
 
 When the assistant is to answer, `chat_sessions.answer_due_at` says so in Postgres (`lookups.due_answers()` names the tenants), and
 `Tenancy.on_chats` is told after the commit (`Moved.answer_due`). What is said on SMS, WhatsApp or by mail also goes out through the
-send gate: the caller wakes the dispatcher after the commit.
+send gate.
 """
 
 from __future__ import annotations

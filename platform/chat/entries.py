@@ -38,7 +38,7 @@ async def locked_chat(session: WriteSession, chat_id: UUID) -> tuple[ChatSession
     lead = await locked(session, seen.lead_id) if seen is not None and seen.lead_id is not None else None
     chat = await repository.get_for_update(session, chat_id)
     if chat is None:
-        raise NotFoundError(f"there is no conversation {encode(Kind.CHAT_SESSION, chat_id)}", field=("sessionId",))
+        raise NotFoundError("there is no such conversation: load the list again", field=("sessionId",))
     if chat.lead_id is not None and lead is None:  # it was linked in between
         raise BadInputError("the conversation has just changed: send it again", code="TRY_AGAIN")
     return chat, lead

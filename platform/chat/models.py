@@ -56,7 +56,7 @@ class ChatSession(Base):
     time of the newest message or, before there is one, of its beginning. `answer_due_at` (real time): the assistant is to answer
     then, and has tried `answer_attempts` times. `held_until` (the product's time): a person has it for so long; None in state
     HUMAN is until it is released. `verified`: whoever writes is the lead, by a provider's word, a signed link or a texted code;
-    else name and phone are only what was typed, and nothing of the lead may be shown. `visitor_nonce` is the random part of the
+    else `visitor_…` is only what was typed, and nothing of the lead may be shown. `visitor_nonce` is the random part of the
     secret by which the visitor's token is renewed; without one it cannot be.
     """
 
@@ -84,6 +84,8 @@ class ChatSession(Base):
     verified: Mapped[bool] = mapped_column(default=False)
     visitor_name: Mapped[str | None] = mapped_column(Text)
     visitor_phone: Mapped[str | None] = mapped_column(Text)
+    visitor_email: Mapped[str | None] = mapped_column(Text)
+    visitor_consents: Mapped[list[dict[str, object]] | None] = mapped_column(JSONB(none_as_null=True))
     visitor_nonce: Mapped[bytes | None] = mapped_column(LargeBinary)
     code_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     code_expires_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, select
+from sqlalchemy.orm import aliased, load_only
 
-from lead_orchestrator.chat.models import ChatChange, ChatMessage, ChatRole, ChatSession, ChatState
+from lead_orchestrator.chat.models import ChangeKind, ChatChange, ChatMessage, ChatRole, ChatSession, ChatState
 from lead_orchestrator.keyset import After, Cut, cut, of_each
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = [
+    "Change",
     "ChatPart",
     "ChatQuery",
+    "Said",
     "add",
     "answer_soon",
     "by_client_id",
@@ -29,12 +32,26 @@ __all__ = [
     "chat_sessions_page",
     "count_chat_sessions",
     "customer_waits",
+    "entries_between",
     "get",
     "get_for_update",
     "newest_messages",
     "open_session_of",
     "session_counts",
 ]
+
+
+_SEEN_BY_VISITORS = (
+    ChatSession.tenant_id,
+    ChatSession.id,
+    ChatSession.location_id,
+    ChatSession.channel,
+    ChatSession.state,
+    ChatSession.version,
+    ChatSession.created_at,
+    ChatSession.last_message_at,
+    ChatSession.visitor_unread,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,10 @@ async def count_chat_sessions(session: ReadSession, query: ChatQuery) -> int:
 
 
 async def chat_sessions_by_id(session: ReadSession, ids: Sequence[UUID]) -> Mapping[UUID, ChatSession]:
+    """A visitor gets its own, with the columns that visitors may see."""
     statement = select(ChatSession).where(ChatSession.tenant_id == session.scope.tenant_id, ChatSession.id.in_(ids))
+    if session.scope.role is Role.VISITOR:
+        statement = statement.options(load_only(*_SEEN_BY_VISITORS, raiseload=True))
     return {row.id: row for row in await session.scalars(statement)}
 
 
@@ -162,8 +182,56 @@ async def customer_waits(session: ReadSession, chat_id: UUID) -> bool:
     return await session.scalar(rows.order_by(ChatMessage.version.desc()).limit(1)) == ChatRole.USER
 
 
+@dataclass(frozen=True)
+class Said:
+    """A message as an entry of its conversation."""
+
+    version: int
+    message: ChatMessage
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change as an entry of its conversation; see ChatChange."""
+
+    version: int
+    kind: ChangeKind
+    state: str | None
+    message_id: UUID | None
+
+
+async def entries_between(
+    session: ReadSession, chat_id: UUID, after: int, until: int, limit: int
+) -> list[Said | Change]:
+    """The first `limit` entries of the conversation above the version `after` and up to `until`, in their order."""
+    message, change = ChatMessage, ChatChange
+    said = select(message).where(
+        message.tenant_id == session.scope.tenant_id,
+        message.session_id == chat_id,
+        message.version.between(_big(after + 1), _big(until)),
+    )
+    done = select(change.version, change.kind, change.state, change.message_id).where(
+        change.tenant_id == session.scope.tenant_id,
+        change.session_id == chat_id,
+        change.version.between(_big(after + 1), _big(until)),
+    )
+    messages = await session.scalars(said.order_by(message.version).limit(limit))
+    changes = await session.execute(done.order_by(change.version).limit(limit))
+    entries: list[Said | Change] = [Said(row.version, row) for row in messages]
+    entries += [Change(version, ChangeKind(kind), state, key) for version, kind, state, key in changes]
+    return sorted(entries, key=lambda entry: entry.version)[:limit]
+
+
+def _big(version: int) -> ColumnElement[int]:
+    """The mapped column is a plain int, which the driver would send with 32 bits."""
+    return literal(version, BigInteger)
+
+
 async def open_session_of(session: WriteSession, lead_id: UUID, channel: Channel) -> ChatSession | None:
-    """The lead's newest conversation on `channel` that is not closed, locked: whoever writes into it takes this lock."""
+    """The lead's newest conversation on `channel` that is not closed, locked: whoever writes into it takes this lock.
+
+    One in which somebody only typed the lead's number is not the lead's.
+    """
     statement = (
         select(ChatSession)
         .where(
@@ -171,6 +239,7 @@ async def open_session_of(session: WriteSession, lead_id: UUID, channel: Channel
             ChatSession.lead_id == lead_id,
             ChatSession.channel == channel,
             ChatSession.state != ChatState.CLOSED,
+            ChatSession.verified,
         )
         .order_by(ChatSession.active_at.desc(), ChatSession.id.desc())
         .limit(1)

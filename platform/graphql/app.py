@@ -20,7 +20,7 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData, process_res
 from strawberry.types import ExecutionResult
 
 from lead_orchestrator.errors import AppError, RateLimitedError
-from lead_orchestrator.graphql.context import Context, GraphQLServices
+from lead_orchestrator.graphql.context import Caller, Context, GraphQLServices
 from lead_orchestrator.graphql.documents import trusted_documents
 from lead_orchestrator.graphql.errors import is_unexpected, presented
 from lead_orchestrator.graphql.events.sockets import Sockets
@@ -32,6 +32,7 @@ from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.tenancy import sessions
 from lead_orchestrator.tenancy.permissions import STAFF
+from lead_orchestrator.tenancy.public.languages import preferred_language
 from lead_orchestrator.tenancy.tokens import Claims
 from lead_orchestrator.tenancy.writer import Writer
 
@@ -158,7 +159,7 @@ class _App(GraphQL[Context, None]):
             return None
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        context = Context(self._services, request.headers.get("authorization"))
+        context = Context(self._services, request.headers.get("authorization"), _caller(request))
         context.response = response
         return context
 
@@ -202,6 +203,11 @@ class _App(GraphQL[Context, None]):
         if entry is not None:
             result.extensions = {**(result.extensions or {}), **entry.extensions()}
         return process_result(result)
+
+
+def _caller(request: Request | WebSocket) -> Caller:
+    address = request.client.host if request.client else None
+    return Caller(address, request.headers.get("origin"), preferred_language(request.headers.get("accept-language")))
 
 
 def _planner(schema: graphql_core.GraphQLSchema, services: GraphQLServices) -> Planner | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 from uuid import UUID
@@ -20,7 +20,11 @@ from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
-from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.chat.conversations import Chats
+from lead_orchestrator.chat.handoff import HandOff
+from lead_orchestrator.chat.live import Live
+from lead_orchestrator.chat.visitors import Visitors
+from lead_orchestrator.errors import BadInputError, UnavailableError
 from lead_orchestrator.graphql.budgets import Budgets
 from lead_orchestrator.graphql.loaders import Loaders
 from lead_orchestrator.leads.service import Leads
@@ -35,12 +39,31 @@ from lead_orchestrator.tenancy.reader import Reader
 from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Context", "GraphQLServices", "Request"]
+__all__ = ["Caller", "ChatServices", "Context", "GraphQLServices", "Request"]
 
 _log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ChatServices:
+    """What conversations are held with; `live` tells their listeners, `visitors` lets the public in."""
+
+    chats: Chats
+    hand_off: HandOff
+    visitors: Visitors
+    live: Live
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Where a request comes from: the client's address, the Origin header, and `en` or `es`."""
+
+    address: str | None = field(default=None, repr=False)
+    origin: str | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,7 @@ class GraphQLServices:
     `catalog` reads ShopMonkey's services, `messages` writes what staff sends, `booking` finds free times and `appointments` takes
     them, `calendars` connects those outside, `links` makes those in a preview, `places` finds the shops of visitors, `staff`
     invites people, whereupon `wake_mails` is called, `administration` is for the platform's administrators; without one what
-    needs it is unavailable. `limits` are those of the
+    needs it is unavailable, as it is of `chat`. `limits` are those of the
     public (`tenancy.public` says how both are used).
     `reader` answers planned queries; without one every operation takes the ordinary executor. `budgets` limits callers;
     without it nobody is. `development` opens introspection and GraphiQL. `any_document` lets visitors send what is not
@@ -78,6 +101,7 @@ class GraphQLServices:
     places: Places | None = None
     limits: PublicLimits | None = None
     administration: Administration | None = None
+    chat: ChatServices | None = None
 
 
 class _UndoError(Exception):
@@ -87,9 +111,10 @@ class _UndoError(Exception):
 class Context:
     """One operation. Its statements take turns, since one session is one connection."""
 
-    def __init__(self, services: GraphQLServices, authorization: str | None) -> None:
+    def __init__(self, services: GraphQLServices, authorization: str | None, caller: Caller | None = None) -> None:
         self.services = services
-        self.loaders = Loaders(self.run)
+        self.caller = caller or Caller()
+        self.loaders = Loaders(self.run, self._of_shops)
         self.operation_name: str | None = None
         self.response: Response | WebSocket | None = None
         self._authorization = authorization
@@ -125,6 +150,28 @@ class Context:
             raise BadInputError("this operation has changed another franchise: send an operation for each")
         self.__dict__["scope"] = replace(Scope.service(tenant_id, self.claims.subject), read_only=True)
 
+    @property
+    def chat(self) -> ChatServices:
+        """Raises UnavailableError: there is none here."""
+        if self.services.chat is None:
+            raise UnavailableError("there is no chat here")
+        return self.services.chat
+
+    @property
+    def is_visitor(self) -> bool:
+        return self.claims.role is Role.VISITOR
+
+    def become(self, token: str) -> None:
+        """The rest of the operation is read in the rights of this token, which the operation has just been given.
+
+        Raises:
+            BadInputError: the operation has read something in other rights already.
+        """
+        if self._session is not None:
+            raise BadInputError("let one visitor in with an operation of its own, and ask for nothing else beside it")
+        self.__dict__["claims"] = self.services.access.claims(f"Bearer {token}")  # fills the cached property
+        self.__dict__.pop("scope", None)
+
     async def run(
         self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -147,8 +194,18 @@ class Context:
         may see: only the answer is for them."""
         if self.claims.role is not Role.VISITOR:
             return await self.run(query)
-        async with self._lock, self.services.tenancy.read(self._service()) as session:
+        async with self._lock, self.services.tenancy.read(self.service_scope) as session:
             return await query(session)
+
+    async def _of_shops(
+        self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.serving(lambda session: query(session, *args, **kwargs))
+
+    @property
+    def service_scope(self) -> Scope:
+        """Of a service that works for the caller, at the caller's locations: what a visitor starts runs in it."""
+        return replace(self.scope, role=None, lead_id=None, session_id=None)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[WriteSession]:
@@ -169,12 +226,8 @@ class Context:
             async with self.writing() as session:
                 yield session
             return
-        async with self._lock, self.services.tenancy.write(self._service()) as session:
+        async with self._lock, self.services.tenancy.write(self.service_scope) as session:
             yield session
-
-    def _service(self) -> Scope:
-        """Of what a visitor starts: the service reads more than they may see."""
-        return replace(self.scope, role=None, lead_id=None, session_id=None)
 
     @property
     def wrote(self) -> bool:

@@ -15,11 +15,22 @@ from uuid import UUID
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.ids import Kind, decode, encode
 
-__all__ = ["DEFAULT_FIRST", "LARGEST_FIRST", "Key", "Page", "cursor", "page", "position_cursor", "position_of"]
+__all__ = [
+    "DEFAULT_FIRST",
+    "EVENT_PREFIX",
+    "LARGEST_FIRST",
+    "Key",
+    "Page",
+    "cursor",
+    "page",
+    "position_cursor",
+    "position_of",
+]
 
 DEFAULT_FIRST = 25
 LARGEST_FIRST = 100
 _SHOWN = 60
+EVENT_PREFIX = "lev"
 _LONGEST = 1000
 _HIGHEST_POSITION = 2**63 - 1
 
@@ -69,10 +80,10 @@ def checked_first(first: int | None) -> int:
 
 def position_cursor(position: int) -> str:
     """The cursor of an event."""
-    return f"lev_{position}"
+    return f"{EVENT_PREFIX}_{position}"
 
 
-def position_of(text: str | None, kind: str = "lev") -> int | None:
+def position_of(text: str | None, kind: str = EVENT_PREFIX) -> int | None:
     """Raises BadInputError: `text` is no cursor of an event, or of a line of `kind`."""
     if text is None:
         return None

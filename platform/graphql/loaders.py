@@ -44,7 +44,8 @@ class Run(Protocol):
 class Loaders:
     """One operation's: rows by key, each loaded once, until `forget`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, shops: Run) -> None:
+        """`shops` reads what a shop offers to everybody: for a visitor a service does that."""
         self._run = run
         self.locations: DataLoader[UUID, Location | None] = self._one(tenancy_repository.locations_by_id)
         self.leads: DataLoader[UUID, Lead | None] = self._one(repository.leads_by_id)
@@ -62,7 +63,7 @@ class Loaders:
         self.sent: DataLoader[PageOf, list[ScheduledMessage]] = self._pages(repository.messages_of)
         self.received: DataLoader[PageOf, list[MessageLog]] = self._pages(repository.inbound_of)
         self.events: DataLoader[EventsOf, list[LeadEvent]] = self._pages(repository.events_of)
-        self.services: DataLoader[UUID, Service | None] = self._one(catalog_repository.services_by_id)
+        self.services: DataLoader[UUID, Service | None] = self._one(catalog_repository.services_by_id, run=shops)
         self.location_services: DataLoader[tuple[UUID, bool], list[Service]] = self._pages(_offered)
         self.closures: DataLoader[UUID, list[Closure]] = self._one(catalog_repository.closures_of, list)
         self.calendars: DataLoader[UUID, GoogleCredential | None] = self._one(calendar_repository.connections_of)
@@ -90,9 +91,11 @@ class Loaders:
             if isinstance(loader, DataLoader):
                 loader.clear_all()
 
-    def _one(self, query: Query, missing: Callable[[], Any] = lambda: None) -> DataLoader[UUID, Any]:
+    def _one(
+        self, query: Query, missing: Callable[[], Any] = lambda: None, run: Run | None = None
+    ) -> DataLoader[UUID, Any]:
         async def load(keys: list[UUID]) -> list[Any]:
-            found = await self._run(query, keys)
+            found = await (run or self._run)(query, keys)
             return [found[key] if key in found else missing() for key in keys]
 
         return DataLoader(load)

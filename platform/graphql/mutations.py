@@ -13,6 +13,8 @@ from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
+from lead_orchestrator.graphql.chat.entering import EnteringMutations
+from lead_orchestrator.graphql.chat.mutations import ChatMutations
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.enums import Channel, LeadSource, LeadStatus
 from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
@@ -78,6 +80,8 @@ class Mutation(
     CalendarMutations,
     CatalogMutations,
     SurveyMutations,
+    ChatMutations,
+    EnteringMutations,
     MessagingMutations,
     TemplateMutations,
     TouchMutations,

@@ -13,6 +13,7 @@ from strawberry.types.graphql import OperationType
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.booking.types import Appointment
+from lead_orchestrator.graphql.chat.events import ChatEvent
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.lead_types import LeadEvent
 
@@ -64,5 +65,15 @@ class Subscription:
         after: str | None = None,  # noqa: ARG002 - likewise
     ) -> AsyncIterator[AppointmentEvent]:
         """What happens to appointments, in the order of its commits; `after` is the cursor of the last event seen."""
+        raise BadInputError(NO_SOCKET)
+        yield  # makes it a generator, as the library wants one
+
+    @strawberry.subscription
+    async def chat_events(
+        self,
+        session_id: strawberry.ID,  # noqa: ARG002 - read where the socket is served
+        after: str | None = None,  # noqa: ARG002 - likewise
+    ) -> AsyncIterator[ChatEvent]:
+        """What is said and done in a conversation; `after` is the cursor of the last event or message seen."""
         raise BadInputError(NO_SOCKET)
         yield  # makes it a generator, as the library wants one

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from lead_orchestrator.jobs.queue import Queue
 from lead_orchestrator.tenancy.sessions import Moved
 
-__all__ = ["AnswerBell"]
+__all__ = ["AnswerBell", "both"]
+
+
+def both(*rings: Callable[[Moved], None]) -> Callable[[Moved], None]:
+    """Rings one after the other."""
+
+    def ring(moved: Moved) -> None:
+        for one in rings:
+            one(moved)
+
+    return ring
 
 
 class AnswerBell:

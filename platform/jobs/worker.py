@@ -14,9 +14,10 @@ from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from lead_orchestrator.chat.live import Assistants, Live
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.jobs.alarms import Alarms
-from lead_orchestrator.jobs.bells import AnswerBell
+from lead_orchestrator.jobs.bells import AnswerBell, both
 from lead_orchestrator.jobs.budget import TokenBucket
 from lead_orchestrator.jobs.queue import Queue, deserialize, redis_settings, serialize
 from lead_orchestrator.jobs.ticks import Ticker
@@ -108,8 +109,11 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         services.tenancy.on_alarm = alarms.ring
         answers = AnswerBell(queue)
         stack.push_async_callback(answers.close)
-        services.tenancy.on_chats = answers.ring
         await asyncio.to_thread(services.assistant.prepare)
+        live = Live(context["redis"])
+        services.assistant.listener = Assistants(live)
+        stack.push_async_callback(live.close)
+        services.tenancy.on_chats = both(live.moved, answers.ring)
         services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)
         ticker = context["ticker"] = Ticker(queue, services)
         ticker.start()

@@ -10,7 +10,7 @@ from lead_orchestrator.messaging import repository
 from lead_orchestrator.messaging.simulate import foresee
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.secrets import SecretBox
-from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
+from lead_orchestrator.tenancy.sessions import Alarm, ReadSession, WriteSession
 from lead_orchestrator.touches.templates import segments
 
 __all__ = ["reply", "shop_subject", "write"]
@@ -25,11 +25,12 @@ async def write(
     *,
     subject: str | None = None,
     due_at: datetime | None = None,
+    reference: str | None = None,
     void_after: datetime | None = None,
 ) -> ScheduledMessage:
     """A message to the locked lead, in these words; like every message it goes out when the gate lets it.
 
-    After `void_after` it does not go out at all. The caller wakes the dispatcher after the commit.
+    After `void_after` it does not go out at all.
     """
     now = await app_now(session)
     message = ScheduledMessage(
@@ -42,12 +43,15 @@ async def write(
         subject=subject,
         body=body,
         due_at=due_at or now,
+        reference=reference,
         void_after=void_after,
         segments=segments(body)[1] if channel is Channel.SMS else None,
         created_at=now,
     )
     repository.add(session, message)
     await session.flush()
+    if due_at is None:
+        session.ring(Alarm.MESSAGES)
     return message
 
 

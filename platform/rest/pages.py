@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.tenancy.public.languages import Language, preferred_language
 
 __all__ = ["form_fields", "language", "page"]
 
 _LONGEST_FORM = 4_096
 _MOST_FIELDS = 500
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
-_LANGUAGES = ("en", "es")
 
 _PAGE = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -127,23 +127,9 @@ def _policy(frames: Sequence[str], nonce: str | None) -> str:
     return f"default-src 'none'; style-src 'unsafe-inline';{script} form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
 
 
-def language(request: Request) -> str:
-    """`en` or `es`, whichever the browser would rather have (RFC 9110, 12.5.4)."""
-    best, most = _LANGUAGES[0], 0.0
-    for entry in request.headers.get("accept-language", "")[:400].split(","):
-        tag, _, parameter = entry.strip().partition(";")
-        name, weight = tag.partition("-")[0].lower(), _weight(parameter)
-        if name in _LANGUAGES and weight > most:
-            best, most = name, weight
-    return best
-
-
-def _weight(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    try:
-        return min(float(value), 1.0) if name == "q" else 1.0
-    except ValueError:
-        return 0.0
+def language(request: Request) -> Language:
+    """`en` or `es`, whichever the browser would rather have."""
+    return preferred_language(request.headers.get("accept-language"))
 
 
 async def form_fields(request: Request, largest: int = _LONGEST_FORM) -> Mapping[str, list[str]]:

@@ -31,12 +31,7 @@ class ChatQueries:
     @strawberry.field
     async def chat_session(self, info: Request, id: strawberry.ID) -> ChatSession | None:  # noqa: A002 - the contract's name
         key = decode(Kind.CHAT_SESSION, id, field="id")
-        return None if info.context.claims.tenant_id is None else await _session(info, key)
-
-
-async def _session(info: Request, key: UUID) -> ChatSession | None:
-    row = await info.context.loaders.chat_sessions.load(key)
-    return ChatSession.of(row) if row else None
+        return None if info.context.claims.tenant_id is None else await ChatSession.find(info, key)
 
 
 async def _message(info: Request, key: UUID) -> ChatMessage | None:
@@ -45,6 +40,6 @@ async def _message(info: Request, key: UUID) -> ChatMessage | None:
 
 
 CHAT_NODES: Mapping[Kind, Callable[[Request, UUID], Awaitable[Node | None]]] = {
-    Kind.CHAT_SESSION: _session,
+    Kind.CHAT_SESSION: ChatSession.find,
     Kind.CHAT_MESSAGE: _message,
 }

@@ -13,6 +13,7 @@ import strawberry
 from lead_orchestrator.chat import models, repository
 from lead_orchestrator.chat.models import ChatRole, ChatState
 from lead_orchestrator.chat.repository import ChatQuery
+from lead_orchestrator.errors import ForbiddenError
 from lead_orchestrator.graphql.booking.types import Slot, place
 from lead_orchestrator.graphql.catalog.types import Service
 from lead_orchestrator.graphql.chat.cursors import ChatPage, chat_page, version_cursor
@@ -24,6 +25,7 @@ from lead_orchestrator.graphql.filters import lead_key, location_keys
 from lead_orchestrator.graphql.lead_types import Lead
 from lead_orchestrator.graphql.tenant_types import Location, User
 from lead_orchestrator.ids import Kind, encode
+from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["CHAT_ORDER", "ChatMessage", "ChatSession", "ChatSessionConnection", "ChatSessionFilter"]
 
@@ -67,7 +69,8 @@ class ChatMessage(Node):
         """As the catalog has them now."""
         if self.stored_services is None:
             return None
-        rows = await info.context.loaders.services.load_many([UUID(key) for key in self.stored_services])
+        keys = [UUID(key) for key in self.stored_services]
+        rows = await info.context.loaders.services.load_many(keys)
         return [Service.of(row) for row in rows if row]
 
 
@@ -95,7 +98,8 @@ class ChatMessageConnection(Connection[ChatMessage]):
 
 @strawberry.type
 class ChatSession(Node):
-    """`unread` counts the customer's messages that no staff has seen."""
+    """`unread` counts the customer's messages that no staff has seen; to a visitor, what they have not seen themselves. Of the lead,
+    the shop and its people a visitor is shown nothing here."""
 
     key: strawberry.Private[UUID]
     location_key: strawberry.Private[UUID]
@@ -122,6 +126,30 @@ class ChatSession(Node):
             unread=row.unread,
         )
 
+    @classmethod
+    def of_visitor(cls, row: models.ChatSession) -> ChatSession:
+        """As its visitor sees it."""
+        return cls(
+            id=strawberry.ID(encode(Kind.CHAT_SESSION, row.id)),
+            key=row.id,
+            location_key=row.location_id,
+            lead_key=None,
+            user_key=None,
+            channel=Channel(row.channel),
+            state=ChatState(row.state),
+            created_at=row.created_at,
+            last_message_at=row.last_message_at,
+            unread=row.visitor_unread,
+        )
+
+    @classmethod
+    async def find(cls, info: Request, key: UUID) -> ChatSession | None:
+        """The conversation, as far as the caller may see it."""
+        row = await info.context.loaders.chat_sessions.load(key)
+        if row is None:
+            return None
+        return cls.of_visitor(row) if info.context.claims.role is Role.VISITOR else cls.of(row)
+
     @strawberry.field
     async def lead(self, info: Request) -> Lead | None:
         row = await info.context.loaders.leads.load(self.lead_key) if self.lead_key else None
@@ -129,6 +157,8 @@ class ChatSession(Node):
 
     @strawberry.field
     async def location(self, info: Request) -> Location:
+        if info.context.is_visitor:
+            raise ForbiddenError("a VISITOR may not ask for the location of a conversation")
         row = await info.context.loaders.locations.load(self.location_key)
         if row is None:
             raise LookupError("a conversation without its location")

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from lead_orchestrator.graphql.events.operation import Operation
 from lead_orchestrator.graphql.events.repository import Place
-from lead_orchestrator.graphql.events.source import Batch, Rendered, Source, shared
+from lead_orchestrator.graphql.events.source import Batch, Rendered, shared
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.sessions import Scope
-from lead_orchestrator.tenancy.tokens import Claims
+from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Group", "Membership", "Subscriber", "group_key"]
 
@@ -25,6 +25,14 @@ RETRY_SECONDS = 0.5
 _LOOK_SECONDS = 0.005
 
 
+class Reads(Protocol):
+    """Where a group's events come from."""
+
+    async def render(self, operation: Operation, claims: Claims, after: int, until: int, limit: int) -> Batch:
+        """The first `limit` events above `after` and up to `until`, in the rights of `claims`."""
+        ...
+
+
 class Subscriber(Protocol):
     """Where a subscription's events go."""
 
@@ -35,6 +43,10 @@ class Subscriber(Protocol):
 
     def deliver(self, events: Sequence[Rendered]) -> None: ...
 
+    def whisper(self, text: str) -> None:
+        """Something that may get lost, and has no cursor."""
+        ...
+
     async def drained(self) -> None:
         """Until nothing waits."""
         ...
@@ -43,7 +55,8 @@ class Subscriber(Protocol):
 def group_key(operation: Operation, claims: Claims) -> Hashable:
     """Equal for subscribers who get equal texts: the same rights, document and variables."""
     scope = Scope.of(claims)
-    return operation.key, claims.role, scope.location_ids, scope.lead_id
+    own = scope.session_id if claims.role is Role.VISITOR else None
+    return operation.key, claims.role, scope.location_ids, scope.lead_id, own
 
 
 class Membership:
@@ -80,12 +93,12 @@ class Membership:
 class Group:
     """`position`: every event up to it was given to the live members. It is driven by the tenant's tail."""
 
-    def __init__(self, operation: Operation, claims: Claims, source: Source, position: int) -> None:
+    def __init__(self, operation: Operation, claims: Claims, source: Reads, position: int) -> None:
         self.members: set[Membership] = set()
         self.position = position
         self._target = position
-        self._operation = operation
-        self._claims = shared(claims)
+        self.operation = operation
+        self.claims = shared(claims)
         self._locations = claims.location_ids
         self._source = source
         self._due = asyncio.Event()
@@ -114,16 +127,27 @@ class Group:
         elif idle:
             self.position = until
 
+    def advance_to(self, until: int) -> None:
+        """There are new events up to `until`, and all of them are for this group."""
+        self._target = max(self._target, until)
+        self._due.set()
+
+    def whisper(self, text: str) -> None:
+        """Tell the live members something that may get lost."""
+        for member in self.members:
+            if member.live:
+                member.subscriber.whisper(text)
+
     def _wants(self, place: Place) -> bool:
         seen = self._locations is None or place.location_id in self._locations
-        return seen and self._operation.wanted.wants(place)
+        return seen and self.operation.wanted.wants(place)
 
     async def between(self, after: int, until: int, limit: int = LARGEST_BATCH) -> Batch:
         """A portion of the events above `after`; who asks for the same at the same time shares the answer."""
         key = (after, until)
         reading = self._reading.get(key)
         if reading is None:
-            work = self._source.render(self._operation, self._claims, after, until, limit)
+            work = self._source.render(self.operation, self.claims, after, until, limit)
             reading = self._reading[key] = asyncio.ensure_future(work)
             reading.add_done_callback(lambda done: self._read(key, done))
         return await asyncio.shield(reading)  # whoever leaves does not take it from the others

@@ -25,8 +25,9 @@ from graphql.execution.values import get_argument_values, get_variable_values
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from lead_orchestrator.errors import BadInputError, UnavailableError
+from lead_orchestrator.graphql.chat.cursors import VERSION_PREFIX
 from lead_orchestrator.graphql.context import Context
-from lead_orchestrator.graphql.cursors import position_of
+from lead_orchestrator.graphql.cursors import EVENT_PREFIX, position_of
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.events.feeds import FEEDS, Feed
 from lead_orchestrator.graphql.events.repository import Wanted
@@ -58,7 +59,7 @@ class _Prepared:
 
     document: DocumentNode
     operation: OperationDefinitionNode
-    feed: Feed
+    feed: Feed | None
     field_name: str
     node: FieldNode
     cursor_variable: str | None
@@ -66,7 +67,8 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class Operation:
-    """`key` is equal for operations that answer an event with the same text; `after` is where this one goes on."""
+    """`key` is equal for operations that answer an event with the same text; `after` is where this one goes on: a position, or a
+    version of the conversation `chat_id`."""
 
     prepared: _Prepared
     schema: GraphQLSchema
@@ -74,10 +76,7 @@ class Operation:
     variables: Mapping[str, Any]
     wanted: Wanted
     after: int | None
-
-    @property
-    def feed(self) -> Feed:
-        return self.prepared.feed
+    chat_id: UUID | None = None
 
     @property
     def who(self) -> Who:
@@ -86,14 +85,16 @@ class Operation:
 
     async def render(self, event: models.LeadEvent, lead: models.Lead, context: Context) -> str | None:
         """The execution result of one event, as JSON; None if it is not for this feed."""
-        source = self.feed.of(event, lead)
-        if source is None:
-            return None
+        source = self.prepared.feed.of(event, lead) if self.prepared.feed else None
+        return None if source is None else await self.answer(source, context)
+
+    async def answer(self, root: object, context: Context) -> str:
+        """The execution result where the event is `root`, as JSON."""
         name = self.prepared.operation.name
         answer = execute(
             self.schema,
             self.prepared.document,
-            root_value=source,
+            root_value=root,
             context_value=context,
             variable_values=dict(self.variables),
             operation_name=name.value if name else None,
@@ -148,7 +149,7 @@ class Operations:
             raise BadInputError(_ANOTHER)
         node = _root_field(operation)
         return _Prepared(
-            known.node, operation, FEEDS[node.name.value], node.name.value, node, _cursor_variable(known.node, node)
+            known.node, operation, FEEDS.get(node.name.value), node.name.value, node, _cursor_variable(known.node, node)
         )
 
     def _operation(
@@ -164,13 +165,15 @@ class Operations:
             raise BadInputError(_ANOTHER)
         arguments = get_argument_values(root.fields[prepared.field_name], prepared.node, values)
         shared = {name: value for name, value in variables.items() if name != prepared.cursor_variable}
+        about = arguments.get("sessionId")
         return Operation(
             prepared,
             self.schema,
             json.dumps([query, operation_name, shared], sort_keys=True),
             variables,
-            Wanted(_locations(arguments.get("locationIds")), prepared.feed.prefix),
-            position_of(arguments.get("after")),
+            Wanted(_locations(arguments.get("locationIds")), prepared.feed.prefix if prepared.feed else ""),
+            position_of(arguments.get("after"), VERSION_PREFIX if about else EVENT_PREFIX),
+            decode(Kind.CHAT_SESSION, about, field="sessionId") if about else None,
         )
 
 

@@ -47,6 +47,11 @@ class Outbox:
         return bool(self._frames)
 
     @property
+    def roomy(self) -> bool:
+        """Whether there is room for what may get lost."""
+        return len(self._frames) < MOST_FRAMES // 10
+
+    @property
     def full(self) -> bool:
         """A single frame never fills it, whatever its size."""
         return len(self._frames) >= MOST_FRAMES or (len(self._frames) > 1 and self._characters >= MOST_CHARACTERS)

@@ -30,6 +30,7 @@ from lead_orchestrator.graphql.events.messages import (
 from lead_orchestrator.graphql.events.operation import Operation, Operations, RefusedError
 from lead_orchestrator.graphql.events.outbox import Frame, Outbox, Sent
 from lead_orchestrator.graphql.events.registry import Registry
+from lead_orchestrator.graphql.events.rooms import Room, Rooms
 from lead_orchestrator.graphql.events.source import Rendered
 from lead_orchestrator.graphql.events.tail import Tail
 from lead_orchestrator.log import get_logger
@@ -59,6 +60,7 @@ class Socket:
         send: Send,
         access: Access,
         hub: Hub,
+        rooms: Rooms,
         operations: Operations,
         registry: Registry,
         *,
@@ -69,6 +71,7 @@ class Socket:
         self._send = send
         self._access = access
         self._hub = hub
+        self._rooms = rooms
         self._operations = operations
         self._registry = registry
         self._outbox = Outbox()
@@ -128,8 +131,8 @@ class Socket:
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
 
     def _cursor(self) -> str:
-        """The last position that every subscription was sent."""
-        sent = [subscription.sent.position for subscription in self._subscriptions.values()]
+        """The last position that every subscription to the franchise's events was sent."""
+        sent = [one.sent.position for one in self._subscriptions.values() if isinstance(one.feed, Tail)]
         return f" after {position_cursor(min(sent))}" if sent else ""
 
     async def _read(self) -> None:
@@ -199,15 +202,26 @@ class Socket:
                 raise RateLimitedError(refusal, retry_after=0)
             operation = await self._operations.enter(message.request, self.claims)
             admit(self.claims, operation.who)
-            if self._tail is None:
-                raise NotFoundError("this token belongs to no franchise: ask for one by impersonation")
+            feed = await self._feed(operation, self.claims)
         except RefusedError as error:
             self.refuse(message.id, error.errors)
         except AppError as error:
             self.refuse(message.id, [_error(error)])
         else:
-            member = _Subscription(self, self._tail, message.id, operation, self.claims)
+            member = _Subscription(self, feed, message.id, operation, self.claims)
             self._subscriptions[message.id] = member
+
+    async def _feed(self, operation: Operation, claims: Claims) -> Tail | Room:
+        if operation.chat_id is not None:
+            return await self._rooms.open(claims, operation.chat_id)
+        if self._tail is None:
+            raise NotFoundError("this token belongs to no franchise: ask for one by impersonation")
+        return self._tail
+
+    async def left(self, feed: Tail | Room) -> None:
+        """A subscription to it has ended."""
+        if isinstance(feed, Room):
+            await self._rooms.close(feed)
 
     def put(self, message: dict[str, Any]) -> None:
         """Send a message of the protocol."""
@@ -227,6 +241,11 @@ class Socket:
         if self._outbox.full:
             self.close_as_slow()
 
+    def whisper(self, head: str, text: str) -> None:
+        """Queue what may get lost, unless the client is behind."""
+        if self._outbox.roomy:
+            self._outbox.put(Frame(head, text, "}"))
+
     @property
     def waiting(self) -> bool:
         return self._outbox.waiting
@@ -238,14 +257,15 @@ class Socket:
 class _Subscription:
     """One subscription of a socket: catches up, and is fed by its group until it ends."""
 
-    def __init__(self, socket: Socket, tail: Tail, key: str, operation: Operation, claims: Claims) -> None:
+    def __init__(self, socket: Socket, feed: Tail | Room, key: str, operation: Operation, claims: Claims) -> None:
         self._socket = socket
-        self._tail = tail
+        self.feed = feed
         self._key = key
         self._head = f'{{"id":{json.dumps(key)},"type":"next","payload":'
-        self._member = tail.join(operation, claims, self)
+        self._member = feed.join(operation, claims, self)
         self.sent = Sent(self._member.cursor)
         self._catching_up: asyncio.Task[None] | None = None
+        self._ended = False
         if operation.after is not None:
             self._catching_up = asyncio.create_task(self._catch_up(operation.after), name="subscription-replay")
 
@@ -256,6 +276,9 @@ class _Subscription:
     def deliver(self, events: Sequence[Rendered]) -> None:
         self._socket.deliver(self._head, events, self.sent)
 
+    def whisper(self, text: str) -> None:
+        self._socket.whisper(self._head, text)
+
     async def drained(self) -> None:
         await self._socket.drained()
 
@@ -264,16 +287,19 @@ class _Subscription:
             self._catching_up.cancel()
             with suppress(asyncio.CancelledError):
                 await self._catching_up
-        await self._tail.leave(self._member)
+        await self.feed.leave(self._member)
+        if not self._ended:
+            self._ended = True
+            await self._socket.left(self.feed)
 
     async def _catch_up(self, after: int) -> None:
         try:
-            await self._tail.check(after)
+            await self.feed.check(after)
             await self._member.catch_up()
         except _AWAY as error:
             self._socket.away(error)
         except Exception as error:  # noqa: BLE001 - masked and logged like any other
-            await self._tail.leave(self._member)
+            await self.feed.leave(self._member)
             self._socket.refuse(self._key, [GraphQLError(str(error), original_error=error)])
 
 

@@ -11,12 +11,14 @@ from starlette.types import Receive, Scope, Send
 from lead_orchestrator.graphql.context import GraphQLServices
 from lead_orchestrator.graphql.documents import trusted_documents
 from lead_orchestrator.graphql.events.codes import Close
+from lead_orchestrator.graphql.events.conversations import ConversationSource
 from lead_orchestrator.graphql.events.hub import LOOK_UP_SECONDS, Heads, Hub
 from lead_orchestrator.graphql.events.operation import Operations
 from lead_orchestrator.graphql.events.registry import Registry
+from lead_orchestrator.graphql.events.rooms import ChatHeads, Rooms
 from lead_orchestrator.graphql.events.socket import INIT_SECONDS, Socket
 from lead_orchestrator.graphql.events.source import Source
-from lead_orchestrator.graphql.events.wake import Listener
+from lead_orchestrator.graphql.events.wake import Channels, Listener
 from lead_orchestrator.graphql.gate import Gate
 from lead_orchestrator.graphql.schema import make_schema
 from lead_orchestrator.tenancy.access import Access
@@ -33,6 +35,7 @@ class Sockets:
         self,
         access: Access,
         hub: Hub,
+        rooms: Rooms,
         registry: Registry,
         operations: Operations,
         *,
@@ -40,6 +43,7 @@ class Sockets:
     ) -> None:
         self.registry = registry
         self._hub = hub
+        self._rooms = rooms
         self._access = access
         self._operations = operations
         self._init_seconds = init_seconds
@@ -58,6 +62,7 @@ class Sockets:
             send,
             self._access,
             self._hub,
+            self._rooms,
             self._operations,
             self.registry,
             init_seconds=self._init_seconds,
@@ -73,15 +78,21 @@ async def open_sockets(
     *,
     look_up_seconds: float = LOOK_UP_SECONDS,
     init_seconds: float = INIT_SECONDS,
+    chat_heads: ChatHeads | None = None,
 ) -> AsyncIterator[Sockets]:
-    """Listens while the block lasts. Without `redis` nobody wakes it and the look-up finds everything."""
+    """Listens while the block lasts. Without `redis` nobody wakes it and the look-up finds everything; without `chat_heads` what is
+    lost of conversations is not found."""
     hub = Hub(Source(services), heads, look_up_seconds=look_up_seconds)
     registry = Registry(services.access.revocations)
-    listener = Listener(redis, hub.wake) if redis is not None else None
+    channels = Channels()
+    rooms = Rooms(ConversationSource(services), chat_heads, channels, look_up_seconds=look_up_seconds)
+    channels.heard = rooms.heard
+    listener = Listener(redis, hub.wake, channels) if redis is not None else None
     schema = make_schema(development=services.development)._schema  # noqa: SLF001 - the library's own is what executes events
     gate = Gate(schema, trusted_documents(), services.budgets, any_document=services.any_document)
     operations = Operations(schema, gate)
     hub.start()
+    rooms.start()
     registry.start()
     if listener is not None:
         listener.start()
@@ -89,6 +100,7 @@ async def open_sockets(
         yield Sockets(
             services.access,
             hub,
+            rooms,
             registry,
             operations,
             init_seconds=init_seconds,
@@ -97,4 +109,5 @@ async def open_sockets(
         if listener is not None:
             await listener.stop()
         await registry.stop()
+        await rooms.stop()
         await hub.stop()

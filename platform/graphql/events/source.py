@@ -12,9 +12,9 @@ from lead_orchestrator.graphql.events import repository
 from lead_orchestrator.graphql.events.operation import Operation
 from lead_orchestrator.graphql.events.repository import Place
 from lead_orchestrator.tenancy.sessions import Scope
-from lead_orchestrator.tenancy.tokens import Claims
+from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Batch", "Rendered", "Source", "shared"]
+__all__ = ["READERS", "Batch", "EventContext", "Rendered", "Source", "shared"]
 
 # Of the pool's ten: requests need the others.
 READERS = 4
@@ -52,10 +52,11 @@ class Batch:
 
 def shared(claims: Claims) -> Claims:
     """The rights without the person: what is rendered by them is the same for everybody who has them."""
-    return replace(claims, subject=_NOBODY, token_id=_NOBODY, session_id=None)
+    session_id = claims.session_id if claims.role is Role.VISITOR else None  # a visitor's is what it may read
+    return replace(claims, subject=_NOBODY, token_id=_NOBODY, session_id=session_id)
 
 
-class _EventContext(Context):
+class EventContext(Context):
     """An operation in rights that were verified when the socket was opened."""
 
     def __init__(self, services: GraphQLServices, claims: Claims) -> None:
@@ -82,7 +83,7 @@ class Source:
 
     async def render(self, operation: Operation, claims: Claims, after: int, until: int, limit: int) -> Batch:
         """The first `limit` events above `after` and up to `until`, in the rights of `claims`, in one transaction."""
-        context = _EventContext(self._services, claims)
+        context = EventContext(self._services, claims)
         async with self._turns:
             try:
                 rows = await context.run(repository.events_between, operation.wanted, after, until, limit)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from lead_orchestrator.log import get_logger
 
-__all__ = ["Bell", "Listener"]
+__all__ = ["Bell", "Channels", "Listener"]
 
 _log = get_logger(__name__)
 
@@ -54,11 +55,15 @@ class Bell:
 
 
 class Listener:
-    """This process's one reader: calls `heard(tenant_id, position)`, reconnecting as often as it takes."""
+    """This process's one reader: calls `heard(tenant_id, position)`, reconnecting as often as it takes.
 
-    def __init__(self, redis: Redis, heard: Callable[[UUID, int], None]) -> None:
+    `channels` are further ones, which come and go; their messages go to `Channels.heard`.
+    """
+
+    def __init__(self, redis: Redis, heard: Callable[[UUID, int], None], channels: Channels | None = None) -> None:
         self._redis = redis
         self._heard = heard
+        self._channels = channels
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,20 +78,72 @@ class Listener:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(CHANNEL)
-                    while True:
-                        message = await channel.get_message(timeout=QUIET_SECONDS)
-                        if message is not None:
-                            self._read(message["data"])
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as reader:
+                    await reader.subscribe(CHANNEL)
+                    async with self._further(reader):
+                        while True:
+                            message = await reader.get_message(timeout=QUIET_SECONDS)
+                            if message is not None:
+                                self._read(message["channel"], message["data"])
             except (RedisError, OSError) as error:
                 _log.warning("event_listener_away", reason=type(error).__name__)
                 await asyncio.sleep(AWAY_SECONDS)
 
-    def _read(self, data: bytes) -> None:
+    @asynccontextmanager
+    async def _further(self, reader: PubSub) -> AsyncIterator[None]:
+        if self._channels is None:
+            yield
+            return
+        async with self._channels.through(reader):
+            yield
+
+    def _read(self, channel: bytes, data: bytes) -> None:
+        if channel != CHANNEL.encode():
+            if self._channels is not None:
+                self._channels.heard(channel.decode(), data)
+            return
         try:
             for told in data.decode().split():
                 tenant_id, _, position = told.partition(":")
                 self._heard(UUID(tenant_id), int(position))
         except ValueError:
             _log.warning("event_wake_up_unreadable")
+
+
+class Channels:
+    """Channels that somebody listens to for a while, over the connection of the process's one reader.
+
+    While it is down they are only noted, and listened to when it is up again.
+    """
+
+    def __init__(self) -> None:
+        self.heard: Callable[[str, bytes], None] = lambda _channel, _data: None
+        self._wanted: set[str] = set()
+        self._reader: PubSub | None = None
+
+    async def listen(self, channel: str) -> None:
+        self._wanted.add(channel)
+        await self._tell("subscribe", channel)
+
+    async def leave(self, channel: str) -> None:
+        self._wanted.discard(channel)
+        await self._tell("unsubscribe", channel)
+
+    @asynccontextmanager
+    async def through(self, reader: PubSub) -> AsyncIterator[None]:
+        """As long as this connection lasts."""
+        if self._wanted:
+            await reader.subscribe(*self._wanted)
+        self._reader = reader
+        try:
+            yield
+        finally:
+            self._reader = None
+
+    async def _tell(self, what: str, channel: str) -> None:
+        if self._reader is None:
+            return
+        try:
+            await getattr(self._reader, what)(channel)
+        except (RedisError, OSError) as error:
+            _log.warning("channel_not_told", reason=type(error).__name__)

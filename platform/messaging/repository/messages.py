@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, insert, or_, select, update
@@ -11,7 +12,26 @@ from lead_orchestrator.leads.models import Channel, MessageStatus, ScheduledMess
 from lead_orchestrator.tenancy.models import MessagingConfig
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["add", "add_messages", "cancel_by_reference", "count_unsettled", "message", "refuse_channel"]
+__all__ = [
+    "add",
+    "add_messages",
+    "cancel_by_reference",
+    "count_referenced",
+    "count_unsettled",
+    "message",
+    "refuse_channel",
+]
+
+
+async def count_referenced(session: ReadSession, lead_id: UUID, reference: str, since: datetime) -> int:
+    """How many messages with this reference were written to the lead after `since`."""
+    statement = select(func.count()).where(
+        ScheduledMessage.tenant_id == session.scope.tenant_id,
+        ScheduledMessage.lead_id == lead_id,
+        ScheduledMessage.reference == reference,
+        ScheduledMessage.created_at > since,
+    )
+    return int(await session.scalar(statement) or 0)
 
 
 async def count_unsettled(session: ReadSession) -> int:

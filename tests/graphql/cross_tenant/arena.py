@@ -15,6 +15,7 @@ import graphql
 from redis.asyncio import Redis
 
 from lead_orchestrator.app import graphql_services
+from lead_orchestrator.chat.live import Live
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
@@ -65,7 +66,7 @@ class Arena:
     core: graphql.GraphQLSchema
 
     def side(self, franchise: Franchise, location: UUID | None = None) -> Side:
-        return Side(self.admin, self.schema, franchise.tenant.id, location)
+        return Side(self.admin, self.schema, franchise.tenant.id, location, self.services.secrets)
 
     def token(self, franchise: Franchise | None, role: Role, *held: UUID, **named: Any) -> str:
         """Of this franchise's user with the role; without `held` of all its locations."""
@@ -188,11 +189,16 @@ async def open_arena(
         bell = Bell(queue.redis)
         stack.push_async_callback(bell.close)
         services.tenancy.on_events = bell.ring
-        wired = graphql_services(services, queue, Access(verifier, revocations))
+        live = Live(queue.redis)
+        stack.push_async_callback(live.close)
+        services.tenancy.on_chats = live.moved
+        wired = graphql_services(services, queue, Access(verifier, revocations), live=live)
         whole = fault(replace(wired, budgets=None, any_document=True, development=False))
         redis = Redis.from_url(str(settings.redis_url))
         stack.push_async_callback(redis.aclose)
-        sockets = await stack.enter_async_context(open_sockets(whole, services.lookups.heads, redis))
+        lookups = services.lookups
+        opening = open_sockets(whole, lookups.heads, redis, chat_heads=lookups.chat_heads)
+        sockets = await stack.enter_async_context(opening)
         clients = []
         for served in (whole, replace(whole, reader=None)):
             address = await stack.enter_async_context(serve(create_graphql_app(served, sockets)))

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.sandbox.seed import SUN_SHADE
@@ -92,17 +93,36 @@ SELLING = Made(_selling)
 """The location that sells what `Id(Kind.SERVICE, SOLD)` is."""
 
 
+async def _code(side: Side) -> str:
+    """Texted to the number that was typed in the conversation of the side's visitor."""
+    assert side.secrets is not None
+    chat = await side.resolved(Id(Kind.CHAT_SESSION))
+    key, code = UUID(chat.removeprefix("chat_")), "123456"
+    await side.admin.execute(
+        "UPDATE chat_sessions c SET code_hash = $1, code_expires_at = now() + interval '1 hour', visitor_phone = l.phone"
+        " FROM leads l WHERE c.id = $2 AND l.tenant_id = c.tenant_id AND l.id = c.lead_id",
+        side.secrets.address_hash(side.tenant_id, "chat code", f"{key}:{code}"),
+        key,
+    )
+    return code
+
+
+OF_VISITORS = "a visitor is told nothing of the location"
+OPEN_CHAT = Id(Kind.CHAT_SESSION, "state = 'ASSISTANT'")
+
+
 @dataclass(frozen=True)
 class Example:
     """`open_to_all` says why a stranger may have an effect on the franchise by it; then only what comes back is watched.
 
     `wordless` says why an answer has nothing of the franchise's in it that could be told from others'; then one without an
-    error is enough of a proof that it works.
+    error is enough of a proof that it works. `withheld` says why fields below it are refused even to whom it belongs to.
     """
 
     arguments: Mapping[str, Any]
     open_to_all: str | None = None
     wordless: str | None = None
+    withheld: str | None = None
 
 
 TOUCHES = [{"number": n, "day": day, "channel": "SMS", "body": f"Hello {n}"} for n, day in enumerate(DEFAULT_DAYS, 1)]
@@ -129,6 +149,7 @@ EXAMPLES: Mapping[str, Example] = {
             }
         }
     ),
+    "assignChat": Example({"sessionId": OPEN_CHAT, "userId": Id(Kind.USER, "role = 'OWNER'")}),
     "availableSlots": Example(
         {
             "locationId": SELLING,
@@ -151,6 +172,9 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "cancelAppointment": Example({"id": Id(Kind.APPOINTMENT, "status = 'CONFIRMED'")}),
     "cancelMessage": Example({"id": Id(Kind.MESSAGE, "status = 'SCHEDULED' AND kind = 'AD_HOC'")}),
+    "chatEvents": Example({"sessionId": Id(Kind.CHAT_SESSION)}),
+    "closeChat": Example({"sessionId": OPEN_CHAT}),
+    "confirmChat": Example({"code": Made(_code)}, withheld=OF_VISITORS),
     "connectGoogleCalendar": Example({"locationId": Id(Kind.LOCATION)}),
     "createLead": Example(
         {
@@ -175,7 +199,9 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "deactivateUser": Example({"userId": Id(Kind.USER, "role = 'AGENT'")}),
     "inviteUser": Example({"input": {"email": "grace@example.com", "role": "AGENT"}}),
+    "identifyChat": Example({"input": {"phone": "+12135550179", "name": "Grace"}}),
     "location": Example({"id": Id(Kind.LOCATION)}),
+    "markChatRead": Example({"sessionId": Id(Kind.CHAT_SESSION, "unread > 0")}),
     "node": Example({"id": Id(Kind.LEAD)}),
     "nodes": Example({"ids": [Id(Kind.LEAD), Id(Kind.LOCATION), Id(Kind.APPOINTMENT)]}),
     "onboardTenant": Example(
@@ -196,6 +222,7 @@ EXAMPLES: Mapping[str, Example] = {
     "previewTemplate": Example(
         {"input": {"channel": "SMS", "body": "{first_name} {shop_name}: {chat_link}", "leadId": Id(Kind.LEAD)}}
     ),
+    "releaseChat": Example({"sessionId": Id(Kind.CHAT_SESSION, "state = 'HUMAN'")}),
     "removeClosure": Example({"id": Id(Kind.CLOSURE)}),
     "reinstateTenant": Example({"tenantId": Id(Kind.TENANT)}),
     "replayUnroutedWebhook": Example({"id": Id(Kind.UNROUTED_WEBHOOK)}),
@@ -213,6 +240,7 @@ EXAMPLES: Mapping[str, Example] = {
     "retryMessage": Example({"id": Id(Kind.MESSAGE, "status = 'FAILED' AND kind = 'AD_HOC'")}),
     "revokeSessions": Example({"userId": Id(Kind.USER, "role = 'AGENT'")}),
     "scheduleMessage": Example({"input": {**MESSAGE, "dueAt": in_days(3)}}),
+    "sendChatMessage": Example({"input": {"sessionId": OPEN_CHAT, "text": "At ten, then", "clientId": "c-fuzz"}}),
     "sendMessage": Example({"input": MESSAGE}),
     "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
     "setCrmCredentials": Example(
@@ -240,10 +268,18 @@ EXAMPLES: Mapping[str, Example] = {
     "setTenantLimits": Example({"tenantId": Id(Kind.TENANT), "messagesPerDay": 100}),
     "setTouchSchedule": Example({"input": {"locationId": Id(Kind.LOCATION), "touches": TOUCHES}}),
     "setUserRole": Example({"userId": Id(Kind.USER, "role = 'AGENT'"), "role": "MANAGER"}),
+    "setTyping": Example({"sessionId": OPEN_CHAT}, wordless="a yes or a no"),
     "simulateTouches": Example(
         {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
     ),
     "suspendTenant": Example({"tenantId": Id(Kind.TENANT), "reason": "unpaid"}),
+    "startChat": Example(
+        {"input": {"locationSlug": Column("locations", "slug")}},
+        open_to_all="anybody may begin a conversation with a shop",
+        wordless="the keys of a conversation that has just begun",
+        withheld=OF_VISITORS,
+    ),
+    "takeOverChat": Example({"sessionId": OPEN_CHAT}),
     "updateLead": Example({"input": {"id": Id(Kind.LEAD), "firstName": "Grace"}}),
     "updateLocation": Example({"input": {"id": Id(Kind.LOCATION), "bays": 2, "address": "2 Example Street"}}),
     "upsertService": Example(

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from lead_orchestrator.ids import Kind
+from lead_orchestrator.tenancy.secrets import SecretBox
 from tests.graphql.cross_tenant.examples import Column, Id, Made
 from tests.tenancy.rows import Schema, Table
 
@@ -44,12 +45,13 @@ UNROUTED = "route_key IN (SELECT shopmonkey_location_id FROM locations WHERE {})
 
 @dataclass(frozen=True)
 class Side:
-    """Rows as a superuser reads them. Without `location_id` it is the whole franchise."""
+    """Rows as a superuser reads them. Without `location_id` it is the whole franchise. `secrets` are the keys of the api."""
 
     admin: Connection
     schema: Schema
     tenant_id: UUID
     location_id: UUID | None = None
+    secrets: SecretBox | None = None
 
     @property
     def key(self) -> tuple[UUID, UUID | None]:

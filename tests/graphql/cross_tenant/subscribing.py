@@ -13,6 +13,8 @@ from uuid import UUID
 from graphql import OperationType
 from websockets.exceptions import ConnectionClosed
 
+from lead_orchestrator.chat.entries import add_message, locked_chat
+from lead_orchestrator.chat.models import ChatRole
 from lead_orchestrator.ids import Kind
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
@@ -20,6 +22,7 @@ from tests.graphql.cross_tenant import forging
 from tests.graphql.cross_tenant.arena import Arena, Caller
 from tests.graphql.cross_tenant.canaries import texts_of
 from tests.graphql.cross_tenant.documents import Document, Writer
+from tests.graphql.cross_tenant.examples import Column
 from tests.graphql.cross_tenant.forging import Forger
 from tests.graphql.cross_tenant.fuzz import Operation, operations
 from tests.graphql.cross_tenant.pools import pools_of
@@ -66,7 +69,9 @@ async def listen(arena: Arena, caller: Caller, *, seed: int, rounds: int) -> Hea
             variables = make(document, operation.arguments)
             if number < len(known):
                 variables |= {
-                    place.variable: "lev_0" for place in document.places if place.of_root and place.name == "after"
+                    place.variable: "cmv_0" if operation.root.name == "chatEvents" else "lev_0"
+                    for place in document.places
+                    if place.of_root and place.name == "after"
                 }
             asked[str(number)] = _Asked(operation, document, variables)
             heard.attempts[operation.root.name] += 1
@@ -130,8 +135,13 @@ async def _in_step(peer: Peer) -> Sequence[dict[str, Any]]:
 
 
 async def happen(arena: Arena, side: Side) -> None:
-    """An event of each kind at this side's place, in a transaction of its own."""
+    """An event of each kind at this side's place, and a message in each of its conversations, in transactions of their own."""
     place, lead = await _somebody(side)
+    [name, *_] = await side.resolved([Column("leads", "first_name")])
+    for chat in await side.ids(Kind.CHAT_SESSION):
+        async with arena.services.tenancy.write(Scope.service(side.tenant_id, "tests")) as session:
+            locked, _ = await locked_chat(session, UUID(chat.removeprefix("chat_")))
+            await add_message(session, locked, ChatRole.ASSISTANT, f"Hello {name}")
     [appointment, *_] = await replace(side, location_id=place).ids(Kind.APPOINTMENT)
     for kind in KINDS:
         async with arena.services.tenancy.write(Scope.service(side.tenant_id, "tests")) as session:

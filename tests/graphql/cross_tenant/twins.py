@@ -42,7 +42,7 @@ async def _refusal(arena: Arena, operation: Operation, document: Document) -> st
             answer = await ask(api, token, document.text, variables)
             answers.append(f"{role.value}: {json.dumps(answer)}")
             works = operation.example.wordless or canaries.found(answer) or await watch.read() != before
-            if works and not _errors(answer):
+            if works and not _errors(answer, withheld=bool(operation.example.withheld)):
                 break
         else:
             asked = f"{document.text}\n{json.dumps(variables)}"
@@ -50,6 +50,12 @@ async def _refusal(arena: Arena, operation: Operation, document: Document) -> st
     return ""
 
 
-def _errors(answer: Any) -> list[Any]:
+def _errors(answer: Any, *, withheld: bool) -> list[Any]:
     payloads = [value for value in (answer.get("data") or {}).values() if isinstance(value, dict)]
-    return [*answer.get("errors", ()), *(error for payload in payloads for error in payload.get("errors") or ())]
+    refused = [error for error in answer.get("errors", ()) if not (withheld and _is_below(error))]
+    return [*refused, *(error for payload in payloads for error in payload.get("errors") or ())]
+
+
+def _is_below(error: Any) -> bool:
+    """Whether a field of the answer was refused, not the operation."""
+    return len(error["path"]) > 1 and error["extensions"]["code"] == "FORBIDDEN"

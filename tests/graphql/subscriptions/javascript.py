@@ -21,6 +21,7 @@ __all__ = ["Script", "javascript_peer"]
 PACKAGES = ("graphql@16.12.0", "graphql-ws@6.4.2", "ws@8.18.3")
 CACHE = Path(__file__).resolve().parents[3] / ".local" / "npm" / "graphql-ws-6.4.2"
 PATIENCE = 20.0
+LEADS = Path(__file__).with_name("peer.mjs")
 
 
 @dataclass
@@ -54,11 +55,10 @@ class Script:
 
 
 @asynccontextmanager
-async def javascript_peer(url: str, token: str, after: str) -> AsyncIterator[Script]:
-    """A client that is subscribed from the cursor `after`."""
+async def javascript_peer(url: str, *arguments: str, script: Path = LEADS) -> AsyncIterator[Script]:
+    """A client that is subscribed as `script` does it with its arguments: a token and a cursor, unless told otherwise."""
     node, folder = _node(), await asyncio.to_thread(_installed)
-    script = Path(__file__).with_name("peer.mjs")
-    process = await asyncio.create_subprocess_exec(node, script, folder, url, token, after, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(node, script, folder, url, *arguments, stdin=PIPE, stdout=PIPE)
     try:
         yield Script(process)
     finally:
