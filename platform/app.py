@@ -32,6 +32,7 @@ from lead_orchestrator.errors import AppError, ConfigurationError, RateLimitedEr
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.budgets import Budgets, budget_sizes
 from lead_orchestrator.graphql.context import ChatServices
+from lead_orchestrator.graphql.documents import visitors_documents
 from lead_orchestrator.graphql.events.messages import LARGEST_MESSAGE
 from lead_orchestrator.graphql.events.sockets import open_sockets
 from lead_orchestrator.graphql.events.wake import Bell
@@ -109,7 +110,9 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
             open_sockets(graphql, services.lookups.heads, listening, chat_heads=services.lookups.chat_heads)
         )
         made = _routes(services, queue, create_graphql_app(graphql, sockets), access, limits)
-        public = public_routes(_public(services, access, limits), services.leads, settings.public_url)
+        public = public_routes(
+            _public(services, access, limits), services.leads, settings.public_url, visitors_documents()
+        )
         routes = admitted([*made, *public], access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
         _log.info("api_started")

@@ -19,7 +19,14 @@ from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, parse,
 
 from lead_orchestrator.errors import BadInputError, ConfigurationError, ForbiddenError
 
-__all__ = ["MANIFEST", "TrustedDocument", "TrustedDocuments", "made_manifest", "trusted_documents"]
+__all__ = [
+    "MANIFEST",
+    "TrustedDocument",
+    "TrustedDocuments",
+    "made_manifest",
+    "trusted_documents",
+    "visitors_documents",
+]
 
 SOURCES = Path(__file__).with_name("trusted")
 MANIFEST = Path(__file__).with_name("trusted_documents.json")
@@ -87,6 +94,11 @@ def trusted_documents() -> TrustedDocuments:
         raise ConfigurationError(
             f"{MANIFEST.name} cannot be read: `lead-orchestrator schema documents` makes it"
         ) from None
+
+
+def visitors_documents() -> Mapping[str, str]:
+    """The hashes of the documents that visitors may send, by name."""
+    return {one.name: digest for digest, one in trusted_documents().by_hash.items() if one.audience == VISITOR}
 
 
 def made_manifest(schema: GraphQLSchema, sources: Path = SOURCES) -> str:

@@ -1,4 +1,4 @@
-"""The pages behind the links in a customer's messages: how to reach the shop, and what the customer wants to receive."""
+"""The page behind the link in a customer's mails: what the customer wants to receive."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from lead_orchestrator.leads.service import Leads, locked_person
 from lead_orchestrator.rest.page_texts import TEXTS
 from lead_orchestrator.rest.pages import form_fields, language, page
 from lead_orchestrator.rest.preferences import Preferences, apply_choice, offered, preferences_form
-from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.links import LinkSigner, OpenedLink
-from lead_orchestrator.tenancy.models import Location
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 
 __all__ = ["CustomerLinks"]
@@ -33,20 +31,6 @@ class CustomerLinks:
     tenancy: Tenancy
     leads: Leads
     links: LinkSigner
-
-    async def chat(self, request: Request) -> Response:
-        """`GET /c/{token}`: whom the message came from and how to answer it."""
-        opened = self._open("chat", request)
-        location = await self._shop(opened) if opened else None
-        if location is None:
-            return _ended(request)
-        texts = TEXTS[language(request)]
-        name, phone = html.escape(location.name), html.escape(location.phone or "")
-        number = f'<a href="tel:{phone}">{phone}</a>'
-        call = f"<p>{texts['call'].format(phone=number)}</p>" if phone else ""
-        where = f"<p>{html.escape(location.address)}</p>" if location.address else ""
-        body = f"<p>{texts['answer'].format(shop=name)}</p>{call}{where}"
-        return page(texts["glad"].format(shop=location.name), body, language=language(request))
 
     async def unsubscribe_page(self, request: Request) -> Response:
         """`GET /u/{token}`: asks; mail scanners follow links, so nothing changes here."""
@@ -108,11 +92,6 @@ class CustomerLinks:
                 return False
             await self.leads.opt_out(session, lead, [Channel.EMAIL], "Unsubscribed by the link in an e-mail")
             return True
-
-    async def _shop(self, opened: OpenedLink) -> Location | None:
-        async with self.tenancy.read(Scope.service(opened.tenant_id, "customer link")) as session:
-            lead = await leads_repository.get(session, opened.lead_id)
-            return await repository.location(session, lead.location_id) if lead else None
 
     async def _preferences(self, opened: OpenedLink) -> Preferences | None:
         async with self.tenancy.read(Scope.service(opened.tenant_id, "customer link")) as session:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy.public.languages import Language, preferred_language
 
-__all__ = ["form_fields", "language", "page"]
+__all__ = ["HEADERS", "form_fields", "language", "page"]
 
 _LONGEST_FORM = 4_096
 _MOST_FIELDS = 500
@@ -83,7 +83,7 @@ a.button { display: inline-block; font-weight: 600; padding: .6rem 1.3rem; borde
 [role=status] { background: var(--good-ground); color: var(--good); border-radius: .6rem; padding: .7rem 1rem; margin: .9rem 0 1.2rem }
 """
 
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",  # the token in the address goes nowhere else
     "X-Robots-Tag": "noindex, nofollow",
@@ -115,7 +115,7 @@ def page(
         kicker=f'<p class="kicker">{html.escape(kicker)}</p>' if kicker else "",
         script=f'<script nonce="{nonce}">{script}</script>' if script else "",
     )
-    headers = {**_HEADERS, "Content-Language": language, "Content-Security-Policy": _policy(frames, nonce)}
+    headers = {**HEADERS, "Content-Language": language, "Content-Security-Policy": _policy(frames, nonce)}
     return HTMLResponse(text, status_code=status, headers=headers)
 
 

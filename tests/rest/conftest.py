@@ -7,6 +7,8 @@ import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from lead_orchestrator.graphql.documents import visitors_documents
+from lead_orchestrator.rest.chat_page import ChatPage
 from lead_orchestrator.rest.links import CustomerLinks
 from tests.database import Cluster, TestDatabase
 from tests.stack import Stack, open_stack
@@ -23,8 +25,10 @@ async def stack(fresh_database: TestDatabase, cluster: Cluster) -> AsyncIterator
 @pytest_asyncio.fixture
 async def browser(stack: Stack) -> AsyncIterator[Browser]:
     links = CustomerLinks(stack.services.tenancy, stack.services.leads, stack.services.links)
+    chat = ChatPage(stack.services.tenancy, stack.services.links, visitors_documents())
     routes = [
-        Route("/c/{token}", links.chat, methods=["GET"]),
+        Route("/c/{token}", chat.show, methods=["GET"]),
+        Route("/chat/{name}", chat.file, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe_page, methods=["GET"]),
         Route("/u/{token}", links.unsubscribe, methods=["POST"]),
         Route("/u/{token}/choices", links.unsubscribe_page, methods=["GET"]),
