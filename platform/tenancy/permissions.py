@@ -182,7 +182,6 @@ ROUTES: Final[Mapping[str, RouteRule]] = {
     "GET /c/{token}": _LINK,
     "GET /google/callback": RouteRule(PUBLIC, "the state of a consent that staff began, in the browser that began it"),
     "GET /chat/{name}": _OPEN,
-    "GET /google/callback": RouteRule(PUBLIC, "the state of a consent that staff began"),
     "GET /health": _OPEN,
     "GET /metrics": _OPEN,
     "GET /ready": _OPEN,
