@@ -98,7 +98,7 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         services.tenancy.on_alarm = alarms.ring
         answers = AnswerBell(queue)
         stack.push_async_callback(answers.close)
-        access = Access(verifier, revocations)
+        access = Access(verifier, revocations, services.outside(revocations))
         limits = PublicLimits(queue.redis, public_rates(settings))
         live = Live(queue.redis)
         stack.push_async_callback(live.close)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
@@ -67,8 +68,11 @@ from lead_orchestrator.tenancy.accounts.tokens import RefreshTokens
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.onboarding import Onboarding
+from lead_orchestrator.tenancy.outside.keys import IssuerKeys
+from lead_orchestrator.tenancy.outside.verifier import OutsideTokens
 from lead_orchestrator.tenancy.public.places import Places
 from lead_orchestrator.tenancy.reader import Reader
+from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from lead_orchestrator.tenancy.tokens import TokenIssuer
@@ -133,6 +137,7 @@ class Services:
     calendars: Calendars
     people: People
     reader: Reader
+    outside: Callable[[RevocationList], OutsideTokens]
 
 
 @asynccontextmanager
@@ -235,6 +240,13 @@ def _wire(
         calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
         people=accounts,
         reader=reader,
+        outside=partial(
+            OutsideTokens,
+            tenancy,
+            lookups,
+            IssuerKeys(insecure=not settings.production),
+            ours=settings.public_url,
+        ),
     )
 
 

@@ -108,6 +108,7 @@ class _App(GraphQL[Context, None]):
         )
 
     async def _operation(self, scope: Scope, read: dict[str, Any], authorization: str | None) -> ASGIApp:
+        await self._services.access.prepare(authorization)
         claims = self._claims(authorization)
         try:
             read = self._gate.document(read, claims)

@@ -50,7 +50,9 @@ def _checked(endpoint: Endpoint, who: dict[str, Who], access: Access) -> Endpoin
     async def checked(request: Request) -> Response:
         roles = who.get("GET" if request.method == "HEAD" else request.method)
         if roles is not None and None not in roles:
-            request.state.claims = access.claims(request.headers.get("authorization"))
+            header = request.headers.get("authorization")
+            await access.prepare(header)
+            request.state.claims = access.claims(header)
             admit(request.state.claims, roles)
         return await endpoint(request)
 

@@ -16,6 +16,7 @@ from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy import lookups as tenancy_lookups
 from lead_orchestrator.tenancy.lookups import Lookups
+from lead_orchestrator.tenancy.outside.verifier import OutsideTokens
 from lead_orchestrator.tenancy.revocation import Revocation, RevocationKind, RevocationList
 from lead_orchestrator.tenancy.tokens import LONGEST_LIFETIME, Claims, TokenVerifier
 
@@ -32,13 +33,23 @@ _SCHEME = "the Authorization header is not understood: write Bearer and the acce
 
 @dataclass(frozen=True)
 class Access:
-    """Turns an Authorization header into claims; `revocations` is the list that `verifier` looks at."""
+    """Turns an Authorization header into claims; `revocations` is the list that `verifier` looks at.
+
+    `outside` verifies the tokens of other issuers; without it only ours are taken.
+    """
 
     verifier: TokenVerifier
     revocations: RevocationList
+    outside: OutsideTokens | None = None
+
+    async def prepare(self, authorization_header: str | None) -> None:
+        """Have ready what `claims` needs: the keys of an outside issuer are read where one is named that we know."""
+        token = (authorization_header or "").strip().partition(" ")[2].strip()
+        if self.outside is not None and token and not self.verifier.remembers(token):
+            await self.outside.learn(token)
 
     def claims(self, authorization_header: str | None) -> Claims:
-        """Who is calling.
+        """Who is calling; of an outside issuer's token only after `prepare`.
 
         Raises:
             UnauthenticatedError: nobody we know; the message never quotes the header.
@@ -48,7 +59,8 @@ class Access:
         scheme, _, token = authorization_header.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise UnauthenticatedError(_SCHEME)
-        return self.verifier.verify(token.strip())
+        known = self.outside.known(token.strip()) if self.outside is not None else None
+        return known or self.verifier.verify(token.strip())
 
     def seconds_left(self, claims: Claims) -> float:
         """Until the token expires; zero when it has."""

@@ -30,8 +30,11 @@ __all__ = [
     "drop_other_routes",
     "drop_routes",
     "first_location",
+    "forget_issuer",
     "forget_keys",
+    "highest_role",
     "is_active",
+    "issuers",
     "location",
     "location_by_slug",
     "location_ids",
@@ -53,6 +56,7 @@ __all__ = [
     "unrouted",
     "unrouted_by_id",
     "upsert_crm",
+    "upsert_issuer",
     "upsert_location",
     "upsert_messaging",
     "upsert_tenant",
@@ -280,6 +284,41 @@ async def location_route(session: PlatformSession, key: str) -> tuple[UUID, UUID
 async def mark_replayed(session: PlatformSession, ids: Sequence[UUID]) -> None:
     statement = update(UnroutedWebhook).where(UnroutedWebhook.id.in_(ids)).values(replayed_at=func.now())
     await session.execute(statement)
+
+
+async def highest_role(session: ReadSession, issuer: str, audience: str) -> str | None:
+    """What the franchise takes this outside issuer's tokens for, if it takes them."""
+    statement = text(
+        "SELECT highest_role FROM external_issuers WHERE tenant_id = :tenant AND issuer = :issuer AND audience = :audience"
+    )
+    values = {"tenant": session.scope.tenant_id, "issuer": issuer, "audience": audience}
+    role: str | None = await session.scalar(statement, values)
+    return role
+
+
+async def upsert_issuer(session: PlatformSession, tenant_id: UUID, issuer: str, audience: str, role: str) -> None:
+    statement = text(
+        "INSERT INTO external_issuers (tenant_id, issuer, audience, highest_role) VALUES (:tenant, :issuer, :audience, :role)"
+        " ON CONFLICT (tenant_id, issuer, audience) DO UPDATE SET highest_role = excluded.highest_role"
+    )
+    await session.execute(statement, {"tenant": tenant_id, "issuer": issuer, "audience": audience, "role": role})
+
+
+async def forget_issuer(session: PlatformSession, tenant_id: UUID, issuer: str, audience: str) -> bool:
+    """Whether there was such a row."""
+    statement = text(
+        "DELETE FROM external_issuers WHERE tenant_id = :tenant AND issuer = :issuer AND audience = :audience RETURNING true"
+    )
+    return bool(await session.scalar(statement, {"tenant": tenant_id, "issuer": issuer, "audience": audience}))
+
+
+async def issuers(session: PlatformSession) -> Sequence[tuple[str, str, str, str]]:
+    """Slug, issuer, audience and highest role of every row."""
+    statement = text(
+        "SELECT t.slug, e.issuer, e.audience, e.highest_role FROM external_issuers e JOIN tenants t ON t.id = e.tenant_id"
+        " ORDER BY t.slug, e.issuer, e.audience"
+    )
+    return [tuple(row) for row in await session.execute(statement)]
 
 
 async def location_by_slug(session: ReadSession, slug: str) -> Location | None:

@@ -182,6 +182,10 @@ class TokenVerifier:
         """All keys that are accepted, as published under /.well-known/jwks.json."""
         return {"keys": [_jwk(key) for key in self._keys.values()]}
 
+    def remembers(self, token: str) -> bool:
+        """Whether it was verified before; it may have ended since."""
+        return token.isascii() and hashlib.sha256(token.encode("ascii")).digest() in self._cache
+
     def verify(self, token: str) -> Claims:
         """What the token says, if it is one of ours and still good.
 

@@ -176,7 +176,9 @@ class Socket:
         if self.claims is not None:
             raise ClosingError(Close.SECOND_INIT, "connection_init came twice")
         try:
-            claims = self._access.claims(authorization_of(message.payload))
+            authorization = authorization_of(message.payload)
+            await self._access.prepare(authorization)
+            claims = self._access.claims(authorization)
         except UnauthenticatedError as error:
             raise ClosingError(Close.UNAUTHORIZED, error.message) from None
         self._registry.enter(self, claims)
