@@ -55,6 +55,7 @@ from lead_orchestrator.settings import Settings, load_settings
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.onboarding import parse_franchise
+from lead_orchestrator.tenancy.permissions import STAFF
 from lead_orchestrator.tenancy.roles import bootstrap, upgrade
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
@@ -72,7 +73,11 @@ tenant_app = typer.Typer(no_args_is_help=True, help="Franchises: onboard and lis
 audit_app = typer.Typer(no_args_is_help=True, help="Proofs: that tenants are isolated.")
 secrets_app = typer.Typer(no_args_is_help=True, help="The franchises' secrets at rest.")
 schema_app = typer.Typer(no_args_is_help=True, help="The GraphQL schema.")
+users_app = typer.Typer(no_args_is_help=True, help="Accounts: the platform's administrators.")
+issuer_app = typer.Typer(no_args_is_help=True, help="Identity providers whose tokens a franchise takes.")
 app.add_typer(tenant_app, name="tenant")
+app.add_typer(users_app, name="users")
+app.add_typer(issuer_app, name="issuer")
 app.add_typer(audit_app, name="audit")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(schema_app, name="schema")
@@ -305,9 +310,7 @@ async def _audience(
         return None, None
     if not tenant:
         raise BadInputError(f"a {role.value} belongs to a franchise: give its slug with --tenant")
-    tenant_id = await services.lookups.tenant(tenant)
-    if tenant_id is None:
-        raise NotFoundError(f"there is no franchise {tenant!r}: `lead-orchestrator tenant list` shows them")
+    tenant_id = await _tenant_named(services, tenant)
     if not locations:
         return tenant_id, None
     async with services.tenancy.read(Scope.service(tenant_id, "cli")) as session:
@@ -372,6 +375,82 @@ def onboard(
     for name in made:
         if name not in {"created", "locations"} and made[name] is not None:
             out.print(f"  {name}: {made[name]}", highlight=False, soft_wrap=True)
+
+
+@users_app.command("add-administrator")
+def add_administrator(
+    email: Annotated[str, typer.Option(help="The e-mail address.")],
+    name: Annotated[str | None, typer.Option(help="The person's name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link by which an administrator of the platform sets a password, once, within 7 days.
+
+    For one who has an account it is a new password, and the second factor is enrolled anew.
+    """
+    url = _with_services(lambda services: services.people.links.administrator(email, name))
+    print(json.dumps({"url": url}) if as_json else url)  # noqa: T201 - asked for
+
+
+@issuer_app.command("allow")
+def allow_issuer(
+    tenant: Annotated[str, typer.Option(help="The franchise's slug.")],
+    issuer: Annotated[str, typer.Option(help="The provider's issuer, exactly as its tokens have it.")],
+    audience: Annotated[str, typer.Option(help="The audience its tokens have for us.")],
+    highest_role: Annotated[Role, typer.Option(help="A token that claims more is refused.", case_sensitive=False)],
+) -> None:
+    """Take the tokens of an OpenID Connect provider for a franchise."""
+    if highest_role not in STAFF:
+        raise BadInputError(f"--highest-role is {highest_role.value}: take one of AGENT, MANAGER, OWNER")
+
+    async def work(services: Services) -> None:
+        async with services.tenancy.platform() as session:
+            tenant_id = await _tenant_named(services, tenant)
+            await repository.upsert_issuer(session, tenant_id, issuer, audience, highest_role.value)
+            await session.audit(tenant_id, "issuer.allowed", actor="cli")
+
+    _with_services(work)
+
+
+@issuer_app.command("forget")
+def forget_issuer(
+    tenant: Annotated[str, typer.Option(help="The franchise's slug.")],
+    issuer: Annotated[str, typer.Option(help="The provider's issuer.")],
+    audience: Annotated[str, typer.Option(help="The audience.")],
+) -> None:
+    """Take its tokens no more."""
+
+    async def work(services: Services) -> bool:
+        async with services.tenancy.platform() as session:
+            tenant_id = await _tenant_named(services, tenant)
+            await session.audit(tenant_id, "issuer.forgotten", actor="cli")
+            return await repository.forget_issuer(session, tenant_id, issuer, audience)
+
+    if not _with_services(work):
+        raise NotFoundError(f"franchise {tenant!r} takes no tokens of this issuer for this audience")
+
+
+@issuer_app.command("list")
+def list_issuers(as_json: AsJson = False) -> None:
+    """Every provider that a franchise takes tokens of."""
+
+    async def work(services: Services) -> list[dict[str, str]]:
+        async with services.tenancy.platform() as session:
+            names = ("tenant", "issuer", "audience", "highestRole")
+            return [dict(zip(names, row, strict=True)) for row in await repository.issuers(session)]
+
+    rows = _with_services(work)
+    if as_json:
+        print(json.dumps(rows))  # noqa: T201 - asked for
+        return
+    for row in rows:
+        out.print("  ".join(row.values()), highlight=False, soft_wrap=True)
+
+
+async def _tenant_named(services: Services, slug: str) -> UUID:
+    tenant_id = await services.lookups.tenant(slug)
+    if tenant_id is None:
+        raise NotFoundError(f"there is no franchise {slug!r}: `lead-orchestrator tenant list` shows them")
+    return tenant_id
 
 
 @tenant_app.command("list")

@@ -21,13 +21,21 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from lead_orchestrator.app import open_app, server_config
+from lead_orchestrator.demo import staff
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe, sendgrid_route_key
 from lead_orchestrator.errors import AppError, ConfigurationError
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.local import LOCAL, local_services
 from lead_orchestrator.log import get_logger
-from lead_orchestrator.sandbox.seed import CLEAR_VIEW, SUN_SHADE, DemoFranchise, demo_world
+from lead_orchestrator.sandbox.seed import (
+    CLEAR_VIEW,
+    PLATFORM_FROM_EMAIL,
+    PLATFORM_SENDGRID_KEY,
+    SUN_SHADE,
+    DemoFranchise,
+    demo_world,
+)
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
 from lead_orchestrator.settings import Settings
@@ -76,6 +84,7 @@ async def check(settings: Settings) -> dict[str, object]:
         async with _demo(settings, Path(folder), 0, 0, ephemeral=True) as demo:
             milliseconds, _ = await first_text(demo)
             await _answers(demo)
+            await staff.sign_in(demo.api)
             return {
                 "ok": True,
                 "quoteToFirstTextMs": milliseconds,
@@ -105,6 +114,8 @@ async def _demo(
                 "sendgrid_base_url": sandbox.sendgrid_url,
                 "whatsapp_base_url": sandbox.whatsapp_url,
                 "google_base_url": sandbox.google_url,
+                "platform_sendgrid_api_key": SecretStr(PLATFORM_SENDGRID_KEY),
+                "platform_from_email": PLATFORM_FROM_EMAIL,
                 "google_client_id": sandbox.world.google.client_id,
                 "google_client_secret": SecretStr(sandbox.world.google.client_secret),
                 "whatsapp_app_secret": SecretStr(world.whatsapp_app.secret),
@@ -118,6 +129,7 @@ async def _demo(
         await clock.start_at(SHOP_TIME, SHOP_ZONE)
         keys = await _event_keys(sandbox)
         tenants = {one.name: await _onboard(services, one, keys[one.name]) for one in (SUN_SHADE, CLEAR_VIEW)}
+        await staff.hire(services, tenants[SUN_SHADE.name])
         await stack.enter_async_context(run_worker(local))
         await stack.enter_async_context(run_api(local, listener))
         await _register(sandbox, api)
@@ -280,6 +292,9 @@ async def _tell(console: Console, demo: Demo, milliseconds: float, text: str) ->
         ("Break things", f"{demo.sandbox.url}/faults"),
     ):
         console.print(f"  {name:<18} {url}", highlight=False)
+    console.print(f"\nStaff of Sun Shade Tint sign in at POST {demo.api}/auth/sign-in with", highlight=False)
+    for held, email in staff.STAFF.items():
+        console.print(f"  {held.value:<18} {email} and {staff.PASSWORD}", highlight=False, markup=False)
     console.print("\nTokens of Sun Shade Tint (24 h); send one as `Authorization: Bearer …`:", highlight=False)
     for role, token in tokens(demo).items():
         console.print(f"  {role}\n  {token}", highlight=False, soft_wrap=True, markup=False)
