@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import pyotp
+from pyotp.totp import TOTP
 
 from lead_orchestrator.tenancy.secrets import token_hash
 
@@ -32,7 +32,7 @@ class Enrolment:
 def begin(account: str) -> Enrolment:
     """A new secret for this account."""
     secret = pyotp.random_base32()
-    return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=ISSUER))
+    return Enrolment(secret, TOTP(secret).provisioning_uri(name=account, issuer_name=ISSUER))
 
 
 def step_of(secret: str, code: str, at: float, last: int | None) -> int | None:
@@ -42,7 +42,7 @@ def step_of(secret: str, code: str, at: float, last: int | None) -> int | None:
     """
     if not _DIGITS.fullmatch(code):
         return None
-    now, totp = int(at) // STEP, pyotp.TOTP(secret)
+    now, totp = int(at) // STEP, TOTP(secret)
     matching = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(totp.at(step * STEP), code)]
     fresh = [step for step in matching if last is None or step > last]
     return max(fresh, default=None)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import pyotp
+from pyotp.totp import TOTP
 from sqlalchemy import text
 
 from lead_orchestrator.ids import Kind, decode
@@ -163,7 +163,7 @@ class Office:
 
 def code(secret: str) -> str:
     """The authenticator's code now."""
-    return pyotp.TOTP(secret).at(int(time.time()))
+    return TOTP(secret).at(int(time.time()))
 
 
 @asynccontextmanager

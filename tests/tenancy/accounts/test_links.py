@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 from sqlalchemy import text
 
 from lead_orchestrator.errors import BadInputError
@@ -154,7 +154,7 @@ async def test_a_good_password_is_good_however_it_was_typed() -> None:
 def test_a_code_is_good_in_its_step_and_the_ones_beside_it_and_never_twice() -> None:
     secret = begin("ada@example.com").secret
     now = 1_000_000 * STEP
-    current = pyotp.TOTP(secret).at(now)
+    current = TOTP(secret).at(now)
 
     assert step_of(secret, current, now, None) == 1_000_000
     assert step_of(secret, current, now + STEP, None) == 1_000_000

@@ -157,7 +157,7 @@ async def test_whatever_is_wrong_takes_the_same_work_and_is_answered_alike(offic
 class _NoRedis:
     """As if Redis were away: the counters are this process's."""
 
-    def register_script(self, _script: str) -> Any:
+    def register_script(self, script: str) -> Any:  # noqa: ARG002 - as the client has it
         async def away(*_: Any, **__: Any) -> Any:
             raise OSError
 
