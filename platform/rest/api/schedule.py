@@ -42,7 +42,9 @@ async def schedule(call: Call) -> MessageOut:
     token = _lead_token(call.request.headers.get("authorization"))
     if token is not None:
         return await _welcome(call, token, asked)
-    claims = call.services.access.claims(call.request.headers.get("authorization"))
+    header = call.request.headers.get("authorization")
+    await call.services.access.prepare(header)
+    claims = call.services.access.claims(header)
     admit(claims, STAFF)
     message = await _staffs(call, Scope.of(claims), asked)
     return _shown(message)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pyotp
 from pyotp.totp import TOTP
 
 from lead_orchestrator.tenancy.secrets import token_hash
