@@ -33,6 +33,7 @@ def test_demo_check_sends_a_text_and_leaves_nothing(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr[-2000:]
     assert report["ok"] is True
     assert report["quoteToFirstTextMs"] > 0
+    assert report["fileToFirstTextMs"] > report["quoteToFirstTextMs"]
     assert report["api"].startswith("http://127.0.0.1:")
     assert list(tmp_path.iterdir()) == []
     assert "55501" not in result.stderr
