@@ -9,7 +9,7 @@ export PYTHON
 
 CHECKS := 'ruff check .' 'ruff format --check .' 'lint-imports --no-logo' 'python -m tools.lints' 'python -m mypy' 'python -m pyright' 'lead-orchestrator audit isolation --fresh'
 
-.PHONY: help venv demo test check fmt migrate bench chaos schema docs lock clean
+.PHONY: help venv demo test check fmt migrate bench chaos eval schema docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ bench: venv ## run every benchmark and print tables
 
 chaos: venv ## kill workers, crash Postgres, lose replies, and count (ARGS=--quick)
 	@exec $(BIN)/lead-orchestrator chaos all $(ARGS)
+
+eval: venv ## hold 50 conversations with the assistant (with OPENAI_API_KEY: by the real model)
+	@exec $(BIN)/lead-orchestrator eval $(ARGS)
 
 schema: venv ## write schema.graphql from the code
 	@$(BIN)/python -m tools.lints --write-schema

@@ -28,8 +28,10 @@ from lead_orchestrator.administration.rotation import rotate
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.bench import abuse as bench_abuse
 from lead_orchestrator.bench import booking as bench_booking
+from lead_orchestrator.bench import chat as bench_chat
 from lead_orchestrator.bench import claim as bench_claim
 from lead_orchestrator.bench import dispatch as bench_dispatch
+from lead_orchestrator.bench import evaluation as bench_evaluation
 from lead_orchestrator.bench import fanout as bench_fanout
 from lead_orchestrator.bench import graphql as bench_graphql
 from lead_orchestrator.bench import onboarding as bench_onboarding
@@ -37,6 +39,7 @@ from lead_orchestrator.bench import report as bench_report
 from lead_orchestrator.bench import slots as bench_slots
 from lead_orchestrator.bench import webhook as bench_webhook
 from lead_orchestrator.chaos import booking as chaos_booking
+from lead_orchestrator.chaos import chat as chaos_chat
 from lead_orchestrator.chaos import dispatch as chaos_dispatch
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
@@ -89,6 +92,7 @@ T = TypeVar("T")
 BENCHES: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
     "abuse": bench_abuse.run,
     "booking": bench_booking.run,
+    "chat": bench_chat.run,
     "claim": bench_claim.run,
     "dispatch": bench_dispatch.run,
     "fanout": bench_fanout.run,
@@ -104,6 +108,7 @@ class BenchName(StrEnum):
     ALL = "all"
     ABUSE = "abuse"
     BOOKING = "booking"
+    CHAT = "chat"
     CLAIM = "claim"
     DISPATCH = "dispatch"
     FANOUT = "fanout"
@@ -116,6 +121,7 @@ class BenchName(StrEnum):
 
 CHAOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
     "booking": chaos_booking.run,
+    "chat": chaos_chat.run,
     "dispatch": chaos_dispatch.run,
 }
 
@@ -123,6 +129,7 @@ CHAOS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]] = {
 class ChaosName(StrEnum):
     ALL = "all"
     BOOKING = "booking"
+    CHAT = "chat"
     DISPATCH = "dispatch"
 
 
@@ -574,6 +581,16 @@ def chaos(
     raise SystemExit(any(result["lost"] or result["duplicates"] or result["unresolved"] for result in results))
 
 
+@app.command("eval")
+def evaluate(
+    quick: Annotated[bool, typer.Option("--quick", help="Every fourth conversation.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold 50 conversations with the assistant: by the model of OPENAI_API_KEY, else the sandbox's; exit 1 if one went astray."""
+    (result,) = _run_each({"assistant": bench_evaluation.evaluate}, "assistant", quick=quick, as_json=as_json)
+    raise SystemExit(bool(result["failed"]))
+
+
 def _run_each(
     runs: dict[str, Callable[..., Coroutine[Any, Any, dict[str, object]]]], name: str, *, quick: bool, as_json: bool
 ) -> list[dict[str, object]]:
@@ -595,7 +612,7 @@ def _figures(name: str, result: dict[str, object]) -> None:
         if isinstance(value, dict):
             for inner, figure in value.items():
                 table.add_row(f"{key}.{inner}", str(figure))
-        elif key not in {"bench", "chaos"}:
+        elif key not in {"bench", "chaos", "eval"}:
             table.add_row(key, str(value))
     out.print(table)
 

@@ -231,7 +231,7 @@ def _wire(
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         chats=chats,
         hand_off=hand_off,
-        assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups),
+        assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups, lease=settings.answer_lease_seconds),
         onboarding=onboarding,
         tenants=Tenants(tenancy),
         saga=Saga(tenancy, secrets, onboarding, credentials, catalog, accounts.staff),
@@ -300,9 +300,7 @@ def _calendars(
 
 
 def _assistant_defaults(settings: Settings) -> Defaults:
-    return Defaults(
-        settings.openai_api_key, settings.openai_model, settings.openai_base_url, settings.assistant_tokens_per_month
-    )
+    return Defaults(settings.openai_api_key, settings.openai_model, settings.openai_base_url)
 
 
 def google_app(settings: Settings) -> GoogleApp | None:

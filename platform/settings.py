@@ -66,14 +66,15 @@ class Settings(BaseSettings):
         None, description="Of franchises without a key of their own. Unset: rules answer their customers."
     )
     openai_model: str = Field("gpt-4.1-mini", description="Of franchises that name no other.")
-    assistant_tokens_per_month: Annotated[int, Field(ge=0)] = Field(
-        2_000_000, description="What a franchise's assistant may use, unless an administrator sets another budget."
-    )
     platform_sendgrid_api_key: SecretStr | None = Field(
         None,
         description="The platform's own SendGrid account: invitations and new passwords. Unset: nobody is invited.",
     )
     platform_from_email: str | None = Field(None, description="The address those mails come from.")
+
+    answer_lease_seconds: Annotated[float, Field(ge=1.5, le=300)] = Field(
+        30, description="A conversation is its answerer's for so long; an answer takes five sixths of it at most."
+    )
 
     calendar_poll_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         300, description="Between two looks at a calendar of which nobody said that it changed."

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe
 from lead_orchestrator.local import NOTHING_GIVEN, local_services
+from lead_orchestrator.sandbox.openai_world import MODEL
 from lead_orchestrator.sandbox.seed import SUN_SHADE, demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services
@@ -43,11 +44,12 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    settings: Settings, *, product_url: str | None = None, durable: bool = False
+    settings: Settings, *, product_url: str | None = None, durable: bool = False, real_model: bool = False
 ) -> AsyncIterator[Stage]:
     """Everything of its own: what DATABASE_URL names is never filled with a benchmark's rows.
 
-    `durable`: a Postgres that keeps its promises when it crashes, as production's does.
+    `durable`: a Postgres that keeps its promises when it crashes, as production's does. `real_model`: the model of the settings
+    answers, not the sandbox's.
     """
     bare = settings.model_copy(update=NOTHING_GIVEN)
     with tempfile.TemporaryDirectory(prefix="lead-bench-") as folder:
@@ -64,6 +66,7 @@ async def open_stage(
                     "google_base_url": sandbox.google_url,
                     "google_client_id": sandbox.world.google.client_id,
                     "google_client_secret": SecretStr(sandbox.world.google.client_secret),
+                    **({} if real_model else _sandbox_model(sandbox)),
                     "public_url": product_url or made.public_url,
                     "api_requests_per_minute": 10**9,  # counted all the same
                     "api_cost_per_minute": 10**12,
@@ -78,6 +81,14 @@ async def open_stage(
                 )
                 location = next(iter(tenant.location_ids.values()))
                 yield Stage(local, services, sandbox, tenant.tenant_id, location)
+
+
+def _sandbox_model(sandbox: SandboxServer) -> dict[str, object]:
+    return {
+        "openai_base_url": sandbox.openai_url,
+        "openai_api_key": SecretStr("sk-demo-bench"),
+        "openai_model": MODEL,
+    }
 
 
 def milliseconds(seconds: Sequence[float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from lead_orchestrator.chat.models import ChatRole
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.sessions import Moved
 
-__all__ = ["Assistants", "Live", "channel_of"]
+__all__ = ["Live", "channel_of"]
 
 _log = get_logger(__name__)
 
@@ -69,16 +69,3 @@ class Live:
             await self._redis.publish(channel_of(chat_id), json.dumps(news))
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("chat_news_lost", reason=type(error).__name__)
-
-
-class Assistants:
-    """The assistant's side of it: that it writes, and what."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-
-    async def typing(self, tenant_id: UUID, chat_id: UUID) -> None:  # noqa: ARG002 - a conversation's id says it all
-        await self._live.typing(chat_id, ChatRole.ASSISTANT)
-
-    async def delta(self, tenant_id: UUID, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - likewise
-        await self._live.delta(chat_id, message_id, offset, text)

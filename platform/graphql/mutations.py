@@ -13,6 +13,7 @@ from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
+from lead_orchestrator.graphql.chat.assistant import AssistantMutations
 from lead_orchestrator.graphql.chat.entering import EnteringMutations
 from lead_orchestrator.graphql.chat.mutations import ChatMutations
 from lead_orchestrator.graphql.context import Request
@@ -76,6 +77,7 @@ class UpdateLeadInput:
 @strawberry.type
 class Mutation(
     AppointmentMutations,
+    AssistantMutations,
     CapacityMutations,
     CalendarMutations,
     CatalogMutations,

@@ -103,12 +103,12 @@ class ReadinessCheck:
 
 @strawberry.type
 class TenantUsage:
-    """Of what the caller sees; the month is the calendar's in UTC. The assistant's counts are 0 while there is none."""
+    """Of what the caller sees; the month is the calendar's in UTC. The assistant's tokens are the whole franchise's."""
 
     leads: int
     messages_this_month: int
-    assistant_tokens_this_month: int = 0
-    assistant_token_budget: int = 0
+    assistant_tokens_this_month: int
+    assistant_token_budget: int
 
 
 @strawberry.type
@@ -157,7 +157,12 @@ class Tenant(Node):
     async def usage(self, info: Request) -> TenantUsage:
         """Counts only."""
         used = await info.context.within(self.key, operations_repository.usage)
-        return TenantUsage(leads=used.leads, messages_this_month=used.messages_this_month)
+        return TenantUsage(
+            leads=used.leads,
+            messages_this_month=used.messages_this_month,
+            assistant_tokens_this_month=used.assistant_tokens_this_month,
+            assistant_token_budget=used.assistant_token_budget,
+        )
 
 
 @strawberry.type

@@ -14,7 +14,7 @@ from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from lead_orchestrator.chat.live import Assistants, Live
+from lead_orchestrator.chat.live import Live
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.jobs.alarms import Alarms
 from lead_orchestrator.jobs.bells import AnswerBell, both
@@ -111,7 +111,7 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         stack.push_async_callback(answers.close)
         await asyncio.to_thread(services.assistant.prepare)
         live = Live(context["redis"])
-        services.assistant.listener = Assistants(live)
+        services.assistant.listener = live
         stack.push_async_callback(live.close)
         services.tenancy.on_chats = both(live.moved, answers.ring)
         services.dispatcher.budget = TokenBucket(context["redis"], settings.sends_per_second)

@@ -116,6 +116,7 @@ class OpenAIApi:
                 await self._world.faults.pause(self._openai.pace)
             if not struck and piece.get("content", "").rstrip().endswith((".", "!", "?")):
                 struck = True
+                self._openai.sentences[conversation.asked] = time.perf_counter()
                 await self._strike(request, answer, target)
         if not struck:
             await self._strike(request, answer, target)

@@ -26,11 +26,15 @@ class ModelCall:
 
 @dataclass
 class OpenAIWorld:
-    """`pace` is the seconds between two pieces of an answer. Keys are accepted if they begin with `key_prefix`."""
+    """`pace` is the seconds between two pieces of an answer. Keys are accepted if they begin with `key_prefix`. `sentences` says when,
+    by `time.perf_counter`, the first sentence of the answer to each question was whole."""
 
     key_prefix: str = "sk-demo"
     pace: float = 0.0
     calls: deque[ModelCall] = field(default_factory=lambda: deque(maxlen=KEPT_CALLS))
 
+    sentences: dict[str, float] = field(default_factory=dict)
+
     def clear(self) -> None:
         self.calls.clear()
+        self.sentences.clear()

@@ -120,7 +120,7 @@ _TIMES = re.compile(
 _ANOTHER = re.compile(r"\b(?:other|another|later|different|otr[ao]s?|m[aá]s tarde)\b", re.IGNORECASE)
 _TAKE = re.compile(
     r"\b(?:yes|yeah|yep|ok|okay|sure|perfect|works|great|take|book (?:it|that|me)|first|second|third|s[ií]|dale|claro|perfecto|va"
-    r"|primer[ao]?|segund[ao]|tercer[ao]?|tomo|res[eé]rv\w+|confirm\w*)\b",
+    r"|last|primer[ao]?|segund[ao]|tercer[ao]?|[uú]ltim[ao]|tomo|res[eé]rv\w+|confirm\w*)\b",
     re.IGNORECASE,
 )
 _THANKS = re.compile(r"\b(?:thanks|thank you|bye|gracias|adi[oó]s|hasta luego)\b", re.IGNORECASE)

@@ -82,6 +82,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.sendChatMessage": STAFF | VISITORS,
     "Mutation.sendMessage": STAFF,
     "Mutation.setAppointmentStatus": STAFF,
+    "Mutation.setAssistant": MANAGERS | ADMINISTRATORS,
     "Mutation.setCrmCredentials": ADMINISTRATORS,
     "Mutation.setDemoMode": ADMINISTRATORS,
     "Mutation.setLocationHours": MANAGERS,

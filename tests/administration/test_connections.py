@@ -132,7 +132,7 @@ async def test_the_assistant_s_key_is_the_franchise_s_own(ask: Asking, stack: St
     await ask.done(MESSAGING, i={"tenantId": tenant, "openaiApiKey": "sk-demo-of-its-own"})
 
     async with stack.services.tenancy.read(stack.scope) as session:
-        setup = await Setups(Defaults(None, "model", "https://ai.example.com", 0), stack.services.secrets).of(session)
+        setup = await Setups(Defaults(None, "model", "https://ai.example.com"), stack.services.secrets).of(session)
     assert setup.account is not None
     assert setup.account.api_key.get_secret_value() == "sk-demo-of-its-own"
 

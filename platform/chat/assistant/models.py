@@ -13,7 +13,11 @@ from lead_orchestrator.db import Base
 from lead_orchestrator.integrations.openai.models import Account
 from lead_orchestrator.tenancy.models import Moment
 
-__all__ = ["AssistantConfig", "AssistantDay", "AssistantMonth", "AssistantPrompt", "Setup"]
+__all__ = ["TOKENS_A_MONTH", "AssistantConfig", "AssistantDay", "AssistantMonth", "AssistantPrompt", "Setup"]
+
+
+TOKENS_A_MONTH = 2_000_000
+"""What a franchise's assistant may use, unless an administrator sets another budget."""
 
 
 class AssistantConfig(Base):

@@ -23,9 +23,10 @@ from lead_orchestrator.chat.assistant.setup import Setups
 from lead_orchestrator.chat.assistant.speaking import Blocked, Listener, Nobody, Speaking, Voice
 from lead_orchestrator.chat.assistant.talking import Run, talk
 from lead_orchestrator.chat.conversations import Answer, Chats, Snapshot
+from lead_orchestrator.chat.entries import locked_chat
 from lead_orchestrator.chat.handoff import HandOff
 from lead_orchestrator.chat.language import language_of
-from lead_orchestrator.chat.models import ChatSession, ChatState, Reason
+from lead_orchestrator.chat.models import ChatRole, ChatSession, ChatState, Reason
 from lead_orchestrator.chat.responder import Heard, respond
 from lead_orchestrator.chat.responder_words import SAYINGS
 from lead_orchestrator.chat.tools.models import Bound
@@ -45,8 +46,7 @@ __all__ = ["Assistant", "Became", "Done"]
 
 _log = get_logger(__name__)
 
-ANSWER_SECONDS = 25.0
-LEASE_SECONDS = 30.0
+ANSWERED_WITHIN = 5 / 6  # of the lease
 MOST_ATTEMPTS = 3
 BATCH = 50
 
@@ -90,6 +90,8 @@ class Assistant:
         tools: Tools,
         client: OpenAIClient,
         setups: Setups,
+        *,
+        lease: float,
     ) -> None:
         self._tenancy = tenancy
         self._chats = chats
@@ -98,6 +100,7 @@ class Assistant:
         self._tools = tools
         self._client = client
         self._setups = setups
+        self._lease = lease
         self._budgets = Budgets(tenancy)
         self.listener: Listener = Nobody()
 
@@ -116,8 +119,8 @@ class Assistant:
         if isinstance(claimed, Done):
             return claimed
         run, message_id = claimed
-        voice = Voice(self.listener, tenant_id, chat_id, message_id)
-        await voice.listener.typing(tenant_id, chat_id)
+        voice = Voice(self.listener, chat_id, message_id)
+        await voice.listener.typing(chat_id, ChatRole.ASSISTANT)
         speaking = self._speaking(run, voice)
         outcome = await self._outcome(run, speaking)
         done = await self._conclude(run, speaking, outcome)
@@ -132,7 +135,7 @@ class Assistant:
             wait = (chat.answer_due_at - await real_now(session)).total_seconds()
             if wait > 0:
                 return Done(Became.TOO_SOON, wait)
-            repository.lease(chat, LEASE_SECONDS)
+            repository.lease(chat, self._lease)
             await session.flush()
             snapshot = await self._chats.snapshot(session, chat_id)
             if snapshot is None or not snapshot.awaits_answer:
@@ -147,7 +150,7 @@ class Assistant:
         location = await tenancy_repository.location(session, snapshot.location_id)
         if location is None:
             raise RuntimeError("a conversation's location is not in the session's scope")
-        written = [one.text for one in snapshot.messages if one.role == "USER"]
+        written = [one.text for one in snapshot.messages if one.role == ChatRole.USER]
         known: Language = "es" if chat.language == "es" else "en"
         language = language_of(written, known)
         chat.language = language
@@ -178,7 +181,7 @@ class Assistant:
         if run.snapshot.answer_attempts >= MOST_ATTEMPTS:
             return _Outcome(person=Reason.FAILURE)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._lease * ANSWERED_WITHIN):
                 if run.setup.account is None:
                     return await self._by_rules(run)
                 return await self._by_model(run, run.setup.account, speaking)
@@ -220,8 +223,7 @@ class Assistant:
             if outcome.person is not None:
                 if shown:
                     await self._chats.retract(session, bound.chat_id, speaking.voice.message_id)
-                handed = await self._hand_off.hand_over(session, bound.chat_id, outcome.person)
-                return Done(Became.HANDED_OVER if handed else Became.SUPERSEDED, lead_id=bound.lead_id)
+                return await self._give_away(session, run, outcome.person)
             if shown and shown.strip() != outcome.text:
                 await self._chats.retract(session, bound.chat_id, speaking.voice.message_id)
                 shown = ""
@@ -238,6 +240,14 @@ class Assistant:
             prompt=f"{PROMPT_VERSION}.{run.setup.prompt_version}",
         )
         return Done(Became.ANSWERED, lead_id=bound.lead_id)
+
+    async def _give_away(self, session: WriteSession, run: Run, reason: Reason) -> Done:
+        """Hand over what was to be answered, unless something was said or done since: that is looked at anew."""
+        chat, _ = await locked_chat(session, run.snapshot.chat_id)
+        if chat.turn != run.snapshot.turn:
+            return Done(Became.SUPERSEDED)
+        handed = await self._hand_off.hand_over(session, chat.id, reason)
+        return Done(Became.HANDED_OVER if handed else Became.SUPERSEDED, lead_id=run.box.bound.lead_id)
 
 
 def _service(tenant_id: UUID) -> Scope:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from lead_orchestrator.chat.assistant import repository
-from lead_orchestrator.chat.assistant.models import AssistantConfig, AssistantPrompt, Setup
+from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantConfig, AssistantPrompt, Setup
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.integrations.openai.models import Account
 from lead_orchestrator.tenancy.secrets import SecretBox, SecretOpener
@@ -28,7 +28,6 @@ class Defaults:
     api_key: SecretStr | None
     model: str
     base_url: str
-    tokens_a_month: int
 
 
 async def keep_key(session: WriteSession, secrets: SecretBox, key: SecretStr) -> None:
@@ -55,7 +54,7 @@ class Setups:
             prompt_version=version,
             instructions=await repository.instructions(session, version) if version else "",
             lead_tokens_a_day=row.lead_tokens_a_day if row else LEAD_TOKENS_A_DAY,
-            tokens_a_month=self._defaults.tokens_a_month if budget is None else budget,
+            tokens_a_month=TOKENS_A_MONTH if budget is None else budget,
         )
 
     def _account(self, session: ReadSession, row: AssistantConfig | None) -> Account | None:

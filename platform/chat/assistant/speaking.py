@@ -11,6 +11,7 @@ from uuid import UUID
 from lead_orchestrator.chat.guard.check import Said, blocked
 from lead_orchestrator.chat.guard.evidence import Evidence
 from lead_orchestrator.chat.guard.stream import Sentences
+from lead_orchestrator.chat.models import ChatRole
 
 __all__ = ["Blocked", "Listener", "Nobody", "Speaking", "Voice"]
 
@@ -26,17 +27,17 @@ class Blocked(Exception):  # noqa: N818  # named as what happened
 class Listener(Protocol):
     """Who is shown an answer while it is written. What gets lost is no harm: the message itself follows."""
 
-    async def typing(self, tenant_id: UUID, chat_id: UUID) -> None: ...
-    async def delta(self, tenant_id: UUID, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None: ...
+    async def typing(self, chat_id: UUID, role: ChatRole) -> None: ...
+    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None: ...
 
 
 class Nobody:
     """Nobody looks on."""
 
-    async def typing(self, tenant_id: UUID, chat_id: UUID) -> None:
+    async def typing(self, chat_id: UUID, role: ChatRole) -> None:
         """Nothing."""
 
-    async def delta(self, tenant_id: UUID, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:
+    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:
         """Nothing."""
 
 
@@ -45,7 +46,6 @@ class Voice:
     """Where the words of one message go."""
 
     listener: Listener
-    tenant_id: UUID
     chat_id: UUID
     message_id: UUID
 
@@ -93,6 +93,4 @@ class Speaking:
         gap = " " if self.text and not self.text[-1].isspace() else ""
         offset, self.text = len(self.text), f"{self.text}{gap}{sentence}"
         self._last = sentence
-        await self.voice.listener.delta(
-            self.voice.tenant_id, self.voice.chat_id, self.voice.message_id, offset, f"{gap}{sentence}"
-        )
+        await self.voice.listener.delta(self.voice.chat_id, self.voice.message_id, offset, f"{gap}{sentence}")

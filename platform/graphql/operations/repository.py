@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Date, Select, cast, func, literal, or_, select
 
+from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantMonth
 from lead_orchestrator.graphql.cursors import Page
 from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.keyset import After, cut
@@ -155,6 +156,8 @@ async def login_sessions(session: ReadSession, user_id: UUID, limit: int) -> Seq
 class Usage:
     leads: int
     messages_this_month: int
+    assistant_tokens_this_month: int
+    assistant_token_budget: int
 
 
 async def usage(session: ReadSession) -> Usage:
@@ -162,7 +165,15 @@ async def usage(session: ReadSession) -> Usage:
     tenant = session.scope.tenant_id
     leads = select(func.count()).select_from(Lead).where(Lead.tenant_id == tenant).scalar_subquery()
     sent = select(func.count()).select_from(ScheduledMessage).where(*_sent_this_month(tenant)).scalar_subquery()
-    return Usage(*(await session.execute(select(leads, sent))).one())
+    spent = select(AssistantMonth.tokens).where(*_this_month_of_assistant(tenant)).scalar_subquery()
+    budget = select(func.coalesce(Tenant.assistant_token_budget, TOKENS_A_MONTH)).where(Tenant.id == tenant)
+    columns = (leads, sent, func.coalesce(spent, 0), budget.scalar_subquery())
+    return Usage(*(await session.execute(select(*columns))).one())
+
+
+def _this_month_of_assistant(tenant: UUID) -> Iterable[ColumnElement[bool]]:
+    yield AssistantMonth.tenant_id == tenant
+    yield AssistantMonth.month == cast(func.date_trunc("month", func.timezone("UTC", func.app_now())), Date)
 
 
 def _sent_this_month(tenant: UUID) -> Iterable[ColumnElement[bool]]:

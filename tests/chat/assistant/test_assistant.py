@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from lead_orchestrator.chat.assistant.service import MOST_ATTEMPTS, Became
 from lead_orchestrator.chat.assistant.setup import Change, change
+from lead_orchestrator.chat.models import ChatRole
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.sandbox.faults import Fault
 from lead_orchestrator.sandbox.openai_world import OBEDIENT_MODEL
@@ -29,10 +30,10 @@ class Audience:
         self.seen: list[tuple[UUID, int, str]] = []
         self._meanwhile = meanwhile
 
-    async def typing(self, tenant_id: UUID, chat_id: UUID) -> None:
+    async def typing(self, chat_id: UUID, role: ChatRole) -> None:
         """Nothing to see."""
 
-    async def delta(self, tenant_id: UUID, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - a protocol
+    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - a protocol
         self.seen.append((message_id, offset, text))
         if self._meanwhile is not None:
             meanwhile, self._meanwhile = self._meanwhile, None
@@ -140,6 +141,23 @@ async def test_what_is_said_meanwhile_supersedes_the_answer(as_set: Stack) -> No
     [answer] = await chat.texts("ASSISTANT")
     assert "opening hours" in answer
     assert [one["kind"] for one in await chat.talk.changes()] == ["RETRACTION"]
+
+
+async def test_nothing_is_handed_over_for_what_is_no_longer_the_question(as_set: Stack) -> None:
+    """Else somebody who was slow would hand over what another worker has answered meanwhile, and the customer hear both."""
+    await configure(as_set, model=OBEDIENT_MODEL)
+    chat = await begin(as_set)
+
+    async def write() -> None:
+        await chat.talk.visitor("Are you there?")
+
+    as_set.services.assistant.listener = Audience(write)
+
+    done = await chat.say('Say "Good news. Your tint is only $1 today."')
+
+    assert done.became is Became.SUPERSEDED
+    assert (await chat.talk.row())["state"] == "ASSISTANT"
+    assert await chat.texts("SYSTEM") == []
 
 
 async def test_a_person_who_takes_over_meanwhile_has_it(as_set: Stack) -> None:

@@ -243,6 +243,7 @@ EXAMPLES: Mapping[str, Example] = {
     "sendChatMessage": Example({"input": {"sessionId": OPEN_CHAT, "text": "At ten, then", "clientId": "c-fuzz"}}),
     "sendMessage": Example({"input": MESSAGE}),
     "setAppointmentStatus": Example({"id": Id(Kind.APPOINTMENT, "status = 'COMPLETED'"), "status": "NO_SHOW"}),
+    "setAssistant": Example({"input": {"tenantId": Id(Kind.TENANT), "instructions": "We speak of film."}}),
     "setCrmCredentials": Example(
         {"input": {"tenantId": Id(Kind.TENANT), "credentials": {"apiKey": SUN_SHADE.shopmonkey_api_key}}}
     ),

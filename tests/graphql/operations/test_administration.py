@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text, update
 
+from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantMonth
+from lead_orchestrator.clock import app_now
 from lead_orchestrator.leads.models import ScheduledMessage
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
@@ -58,6 +60,11 @@ async def test_usage_counts_leads_and_what_was_sent_this_month(
         for message, moment in zip(sent, ("now()", "date_trunc('month', now())", "now()"), strict=True):
             row = update(ScheduledMessage).where(ScheduledMessage.id == message.removeprefix("msg_"))
             await session.execute(row.values(sent_at=text(moment)))
+        this_month = (await app_now(session)).date().replace(day=1)
+        session.add_all(
+            AssistantMonth(tenant_id=ours.tenant.id, month=month, calls=1, tokens=tokens)
+            for month, tokens in ((this_month, 1234), (this_month.replace(year=2020), 99))
+        )
     await make_message(tenancy, ours.tenant, ours.lead, sent_at=ours.lead.created_at.replace(year=2020))
     node = f'{{ node(id: "tenant_{ours.tenant.id}") {{ ... on Tenant {{ {USAGE} readiness {{ name ok }} }} }} }}'
     agent = api.token(ours.tenant.id, Role.AGENT, location_ids=[ours.tenant.location])
@@ -66,9 +73,9 @@ async def test_usage_counts_leads_and_what_was_sent_this_month(
     as_admin = (await api.ask(admin, node)).ok["node"]
     as_agent = (await api.ask(agent, f"{{ tenant {{ {USAGE} }} }}")).ok["tenant"]["usage"]
 
-    zero = {"assistantTokensThisMonth": 0, "assistantTokenBudget": 0}
-    assert as_owner == as_admin["usage"] == {"leads": 2, "messagesThisMonth": 3, **zero}
-    assert as_agent == {"leads": 1, "messagesThisMonth": 2, **zero}
+    spent = {"assistantTokensThisMonth": 1234, "assistantTokenBudget": TOKENS_A_MONTH}
+    assert as_owner == as_admin["usage"] == {"leads": 2, "messagesThisMonth": 3, **spent}
+    assert as_agent == {"leads": 1, "messagesThisMonth": 2, **spent}
     assert {"name": "shopmonkey_key", "ok": True} in as_admin["readiness"]
     assert (await api.ask(theirs.owner, node)).ok == {"node": None}
 
