@@ -190,7 +190,8 @@ def _wire(
     chats = Chats(leads, secrets)
     hand_off = HandOff(chats)
     booking, appointments = Booking(links), Appointments(leads, links)
-    tools = Tools(tenancy, booking, appointments)
+    calendars = _calendars(settings, tenancy, secrets, links, leads, shopmonkey, http)
+    tools = Tools(tenancy, booking, appointments, calendars.freshness)
     setups = Setups(_assistant_defaults(settings), secrets)
 
     messages = Messages(ledger, secrets, links, Conversations())
@@ -237,7 +238,7 @@ def _wire(
         saga=Saga(tenancy, secrets, onboarding, credentials, catalog, accounts.staff),
         connections=Connections(tenancy, secrets, onboarding, credentials, catalog),
         catalog=catalog,
-        calendars=_calendars(settings, tenancy, secrets, links, leads, shopmonkey, http),
+        calendars=calendars,
         people=accounts,
         reader=reader,
         outside=partial(

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.chat.tools import repository
 from lead_orchestrator.chat.tools.arguments import Arguments, parsed
@@ -37,6 +38,9 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
 Work = Callable[[WriteSession, Arguments], Awaitable[Called]]
 
 
+_TAKING = ("hold_slot", "book_slot")
+
+
 def scope_of(bound: Bound) -> Scope:
     """Postgres itself holds the tools to this tenant and this shop."""
     return Scope(bound.tenant_id, frozenset({bound.location_id}), subject="assistant")
@@ -50,22 +54,30 @@ async def remembered(session: ReadSession, chat_id: UUID) -> Memory:
 class Tools:
     """Makes the toolbox of a conversation."""
 
-    def __init__(self, tenancy: Tenancy, booking: Booking, appointments: Appointments) -> None:
+    def __init__(self, tenancy: Tenancy, booking: Booking, appointments: Appointments, freshness: Freshness) -> None:
         self._tenancy = tenancy
+        self._freshness = freshness
         self._looking = LookingTools(booking)
         self._booking = BookingTools(appointments)
 
     def bound(self, bound: Bound, memory: Memory) -> Toolbox:
-        return Toolbox(self._tenancy, self._looking, self._booking, bound, memory)
+        return Toolbox(self._tenancy, self._looking, self._booking, self._freshness, bound, memory)
 
 
 class Toolbox:
     """`call` answers whatever a model wrote; `memory` grows by it. A call and what it did are one transaction."""
 
     def __init__(
-        self, tenancy: Tenancy, looking: LookingTools, booking: BookingTools, bound: Bound, memory: Memory
+        self,
+        tenancy: Tenancy,
+        looking: LookingTools,
+        booking: BookingTools,
+        freshness: Freshness,
+        bound: Bound,
+        memory: Memory,
     ) -> None:
         self._tenancy = tenancy
+        self._freshness = freshness
         self.bound = bound
         self.memory = memory
         self._work: Mapping[str, Work] = {
@@ -88,6 +100,8 @@ class Toolbox:
             return {"error": f"there is no tool {name[:40]!r}: use {', '.join(sorted(NAMES))}"}
         try:
             given = parsed(arguments, _ARGUMENTS[name])
+            if name in _TAKING:
+                await self._look(name, given.text("slot"))
             async with self._tenancy.write(scope_of(self.bound)) as session:
                 called = await self._work[name](session, given)
                 await self._keep(session, called)
@@ -103,6 +117,12 @@ class Toolbox:
             name = f"{kind}_{''.join(secrets.choice(_ALPHABET) for _ in range(_HANDLE_LETTERS))}"
             if name not in names:
                 return name
+
+    async def _look(self, name: str, slot: str) -> None:
+        """Before the transaction that takes a time: is the shop's own calendar known well enough? A hold is not looked at again."""
+        offer = self.memory.offer(slot, self.bound.location_id)
+        if offer is not None and (name == "hold_slot" or self.memory.hold(slot) is None):
+            await self._freshness.before_offer(scope_of(self.bound), offer)
 
     async def _failed(self, name: str, error: AppError) -> Called:
         _log.info("tool_failed", tool=name, code=error.code)

@@ -9,11 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from lead_orchestrator.chat.tools.booking import MOST_BOOKED, MOST_HELD
 from lead_orchestrator.chat.tools.models import Bound, Memory
 from lead_orchestrator.chat.tools.toolbox import Toolbox, Tools, remembered
 from lead_orchestrator.leads.models import Lead
+from tests.booking.calendar.shop import Shop
 from tests.chat.talk import web_chat
 from tests.factories import phone_number
 from tests.messaging.leads import make_lead
@@ -26,7 +28,9 @@ async def opened(stack: Stack, lead: Lead | None = None, **known: Any) -> Toolbo
     snapshot = await talk.snapshot()
     bound = Bound(stack.tenant_id, snapshot.location_id, talk.id, 1, lead.id if lead else None, "en", **known)
     services = stack.services
-    return Tools(services.tenancy, services.booking, services.appointments).bound(bound, Memory())
+    return Tools(services.tenancy, services.booking, services.appointments, services.calendars.freshness).bound(
+        bound, Memory()
+    )
 
 
 async def call(box: Toolbox, tool: str, /, **arguments: Any) -> Mapping[str, Any]:
@@ -217,3 +221,20 @@ async def test_the_words_are_in_the_customers_language(stack: Stack) -> None:
     assert hours["hours"][0] == "lunes: 9:00 a 18:00"
     assert hours["hours"][6] == "domingo: cerrado"
     assert (found["services"][0]["price"], found["services"][0]["takes"]) == ("$325.00", "1 hora")
+
+
+async def test_a_time_that_the_shop_has_just_entered_in_its_calendar_is_not_held(stack: Stack) -> None:
+    shop, box = Shop(stack), await opened(stack)
+    await shop.connect()
+    await shop.sync()
+    slot = (await slots(box))[0]
+    offer = box.memory.offer(slot, shop.location_id)
+    assert offer is not None
+    await shop.event(offer.starts_at)
+    async with stack.services.tenancy.write(stack.scope) as session:
+        await session.execute(text("UPDATE google_credentials SET synced_at = now() - interval '10 minutes'"))
+
+    held = await call(box, "hold_slot", slot=slot)
+
+    assert "error" in held
+    assert await shop.busy() != []
