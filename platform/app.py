@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lead_orchestrator import metrics
 from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.administration.support import Support
+from lead_orchestrator.booking.appointments.visitors import BookingVisitors
 from lead_orchestrator.booking.calendar.connections import CALLBACK
 from lead_orchestrator.booking.calendar.sync import PUSH_PATH
 from lead_orchestrator.chat.live import Live
@@ -176,6 +177,7 @@ def graphql_services(
         appointments=services.appointments,
         calendars=services.calendars.connections,
         freshness=services.calendars.freshness,
+        booking_visitors=BookingVisitors(token_issuer(services.settings)),
         links=services.links,
         staff=services.people.staff,
         wake_mails=queue.account_mails,

@@ -16,6 +16,7 @@ from strawberry.types import Info
 
 from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.booking.appointments.service import Appointments
+from lead_orchestrator.booking.appointments.visitors import BookingVisitors
 from lead_orchestrator.booking.calendar.connections import GoogleConnections
 from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.service import Booking
@@ -95,6 +96,7 @@ class GraphQLServices:
     appointments: Appointments | None = None
     calendars: GoogleConnections | None = None
     freshness: Freshness | None = None
+    booking_visitors: BookingVisitors | None = None
     links: LinkSigner | None = None
     staff: People | None = None
     wake_mails: Callable[[UUID], Awaitable[None]] | None = None

@@ -11,6 +11,7 @@ from lead_orchestrator.graphql.administration.onboarding import OnboardingMutati
 from lead_orchestrator.graphql.administration.tenants import TenantMutations
 from lead_orchestrator.graphql.booking.calendars import CalendarMutations
 from lead_orchestrator.graphql.booking.capacity import CapacityMutations
+from lead_orchestrator.graphql.booking.entering import BookingEntrance
 from lead_orchestrator.graphql.booking.mutations import AppointmentMutations
 from lead_orchestrator.graphql.catalog.mutations import CatalogMutations
 from lead_orchestrator.graphql.chat.assistant import AssistantMutations
@@ -76,6 +77,7 @@ class UpdateLeadInput:
 
 @strawberry.type
 class Mutation(
+    BookingEntrance,
     AppointmentMutations,
     AssistantMutations,
     CapacityMutations,

@@ -93,6 +93,7 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.setTouchSchedule": MANAGERS,
     "Mutation.setTyping": STAFF | VISITORS,
     "Mutation.setUserRole": MANAGERS,
+    "Mutation.startBooking": PUBLIC,
     "Mutation.startChat": PUBLIC,
     "Mutation.suspendTenant": ADMINISTRATORS,
     "Mutation.syncCatalog": MANAGERS,

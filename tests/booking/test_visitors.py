@@ -13,6 +13,7 @@ from tests.booking.desk import Desk
 from tests.factories import phone_number
 from tests.graphql.server import Api
 
+SLUG = "sun-shade-tint-los-angeles"
 SHOWN = """{ appointment { id status localStart manageUrl services { name } lead { id firstName phone status } }
   errors { code field message } }"""
 BOOK = f"mutation($i: BookAppointmentInput!) {{ bookAppointment(input: $i) {SHOWN} }}"
@@ -131,3 +132,41 @@ async def test_a_visitor_moves_and_cancels_nothing_by_an_id(api: Api, desk: Desk
     assert answer.codes == ["FORBIDDEN"]
     [row] = await desk.stack.rows("SELECT status FROM appointments WHERE id = :id", id=known.id)
     assert row["status"] == "CONFIRMED"
+
+
+START = """mutation($s: String!) { startBooking(locationSlug: $s) {
+  session { id } visitorToken expiresAt chatToken errors { code field } } }"""
+
+
+async def test_anybody_is_given_a_token_of_the_shop_and_books_with_it(api: Api, desk: Desk) -> None:
+    started = (await api.ask(None, START, s=SLUG)).ok["startBooking"]
+    visitor = Visitor(api, desk)
+    visitor.token = started["visitorToken"]
+
+    assert (started["session"], started["chatToken"], started["errors"]) == (None, None, [])
+    assert codes(await visitor.book(visitor.at(60), customer=customer())) == []
+    assert (await api.ask(visitor.token, "{ leads { totalCount } }")).codes == ["FORBIDDEN"]
+
+
+async def test_each_visitor_is_somebody_else(api: Api, desk: Desk) -> None:
+    one, other = Visitor(api, desk), Visitor(api, desk)
+    for visitor in (one, other):
+        visitor.token = (await api.ask(None, START, s=SLUG)).ok["startBooking"]["visitorToken"]
+
+    first = await one.book(one.at(62), customer=customer(), idempotencyKey="the same")
+    second = await other.book(other.at(64), customer=customer(), idempotencyKey="the same")
+
+    assert first["appointment"]["id"] != second["appointment"]["id"]
+
+
+async def test_a_shop_that_is_not_there_gives_no_token(api: Api) -> None:
+    started = (await api.ask(None, START, s="no-such-shop")).ok["startBooking"]
+
+    assert (started["visitorToken"], codes(started)) == (None, ["NOT_FOUND"])
+
+
+async def test_a_site_that_the_shop_does_not_allow_gets_no_token(api: Api) -> None:
+    body = {"query": START, "variables": {"s": SLUG}}
+    answer = await api.http.post("/graphql", json=body, headers={"origin": "https://elsewhere.example.com"})
+
+    assert [error["code"] for error in answer.json()["data"]["startBooking"]["errors"]] == ["ORIGIN_NOT_ALLOWED"]

@@ -6,15 +6,33 @@ may name is the one their token was given by a signed link or a confirmed code.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from uuid import UUID
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
 
 from lead_orchestrator.booking.appointments.wanted import Wanted
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.leads.models import LeadSource
+from lead_orchestrator.tenancy.public.places import Place
+from lead_orchestrator.tenancy.tokens import Role, TokenIssuer
 
-__all__ = ["check_own", "visitors_wish"]
+__all__ = ["BookingVisitors", "check_own", "visitors_wish"]
+
+
+@dataclass(frozen=True)
+class BookingVisitors:
+    """Lets anybody book at a shop; `issuer` signs their tokens."""
+
+    issuer: TokenIssuer
+
+    def token(self, place: Place) -> str:
+        """For this shop's free times and bookings, and for no conversation and no lead; everybody is somebody else."""
+        return self.issuer.issue(
+            subject=f"booking_{uuid4()}",
+            role=Role.VISITOR,
+            tenant_id=place.tenant_id,
+            location_ids=[place.location_id],
+        )
 
 
 def visitors_wish(wanted: Wanted, own_lead: UUID | None, *, chats: bool) -> Wanted:

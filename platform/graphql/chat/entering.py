@@ -8,16 +8,15 @@ from datetime import datetime
 import strawberry
 
 from lead_orchestrator.chat.visitors import Entered, Person
-from lead_orchestrator.errors import AppError, BadInputError, UnavailableError
+from lead_orchestrator.errors import AppError, BadInputError
 from lead_orchestrator.graphql.chat.types import ChatSession
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Context, Request
+from lead_orchestrator.graphql.doors import let_near, place_of, spend
 from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
 from lead_orchestrator.leads.addresses import checked_email, checked_phone
-from lead_orchestrator.tenancy.public.limits import WRITE
-from lead_orchestrator.tenancy.public.places import Place
 
-__all__ = ["EnteringMutations"]
+__all__ = ["EnteringMutations", "StartChatPayload"]
 
 LONGEST_NAME = 100
 LONGEST_TOKEN = 500
@@ -87,11 +86,11 @@ class EnteringMutations:
                 if (known := await visitors.renew(token[:LONGEST_TOKEN])) is not None:
                     return known
                 place = await visitors.place_of_link(token[:LONGEST_TOKEN])
-                await _check(context, place)
+                await let_near(context, place)
                 return await visitors.enter_by_link(place, token, language)
             person = input.person()
-            place = await _places(context, slug or "")
-            await _check(context, place)
+            place = await place_of(context, slug or "")
+            await let_near(context, place)
             return await visitors.enter(place, person, language)
 
         return await _let_in(info, enter)
@@ -101,7 +100,7 @@ class EnteringMutations:
         """The visitor says who they are: a code is texted to the number, which `confirmChat` takes."""
         context = info.context
         try:
-            await _spend(context)
+            await spend(context)
             person = _person(input.phone, input.name, input.email, input.consent)
             if person is None:
                 raise BadInputError("phone is empty: write it with its country code", field=("phone",))
@@ -127,7 +126,7 @@ class EnteringMutations:
 async def _let_in(info: Request, enter: Callable[[Context], Awaitable[Entered]]) -> StartChatPayload:
     context = info.context
     try:
-        await _spend(context)
+        await spend(context)
         entered = await enter(context)
         context.become(entered.token)
     except AppError as error:
@@ -138,23 +137,6 @@ async def _let_in(info: Request, enter: Callable[[Context], Awaitable[Entered]])
         expires_at=context.claims.expires_at,
         chat_token=entered.secret,
     )
-
-
-async def _spend(context: Context) -> None:
-    if context.services.limits is not None:
-        await context.services.limits.spend_by_address(context.caller.address, WRITE)
-
-
-async def _places(context: Context, name: str) -> Place:
-    if context.services.places is None:
-        raise UnavailableError("there is no chat here")
-    return await context.services.places.find(name, field="locationSlug")
-
-
-async def _check(context: Context, place: Place) -> None:
-    place.check_origin(context.caller.origin)
-    if context.services.limits is not None:
-        await context.services.limits.spend_by_place(place, WRITE)
 
 
 def _person(phone: str | None, name: str | None, email: str | None, consent: ConsentInput | None) -> Person | None:

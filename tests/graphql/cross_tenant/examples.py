@@ -274,6 +274,12 @@ EXAMPLES: Mapping[str, Example] = {
         {"leadId": Id(Kind.LEAD, "phone IS NOT NULL")}, wordless="moments and reasons, which all franchises share"
     ),
     "suspendTenant": Example({"tenantId": Id(Kind.TENANT), "reason": "unpaid"}),
+    "startBooking": Example(
+        {"locationSlug": Column("locations", "slug")},
+        open_to_all="anybody may book at a shop",
+        wordless="a token that has just been made",
+        withheld=OF_VISITORS,
+    ),
     "startChat": Example(
         {"input": {"locationSlug": Column("locations", "slug")}},
         open_to_all="anybody may begin a conversation with a shop",
