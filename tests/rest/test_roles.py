@@ -41,7 +41,7 @@ def headers(stack: Stack) -> Mapping[Role | None, dict[str, str]]:
 
 async def asked(api: httpx.AsyncClient, name: str, header: Mapping[str, str]) -> httpx.Response:
     method, _, path = name.partition(" ")
-    for part in ("{token}", "{key}"):
+    for part in ("{token}", "{key}", "{slug}", "{id}"):
         path = path.replace(part, "somebody")
     return await api.request("POST" if method == "*" else method, path, headers=dict(header), json={})
 
