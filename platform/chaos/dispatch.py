@@ -37,6 +37,7 @@ _WORKERS = 3
 _LEASE, _SETTLE = 6.0, 2.0
 _DROPPED = 0.1
 _LOOK_SECONDS = 0.2
+_START_SECONDS = 10.0
 _PATIENCE_SECONDS = 180.0
 _AWAY = (SQLAlchemyError, asyncpg.PostgresError, OSError)
 
@@ -93,6 +94,13 @@ class _Watch:
         for attempt in self.interrupted.keys() - found:
             self.recovered[attempt] = monotonic() - self.interrupted.pop(attempt)
 
+    async def at_work(self) -> None:
+        """Wait until something is under way: on a busy machine workers take long to start, and kills must hit work."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                while not self.open:  # noqa: ASYNC110 - what is waited for happens in another process
+                    await asyncio.sleep(0.05)
+
     def interrupt(self) -> None:
         """Whatever is under way may have been the killed one's."""
         for attempt in self.open:
@@ -113,6 +121,8 @@ async def _watched(stage: Stage) -> AsyncIterator[_Watch]:
     looking = asyncio.create_task(look())
     try:
         yield watch
+        if looking.done():  # a watch that ended saw nothing, which is no figure
+            await looking
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
@@ -129,6 +139,7 @@ async def _break_processes(
     async with Redis.from_url(required(stage.settings, "redis_url")) as redis:
         for number, pause in enumerate(pauses):
             await asyncio.sleep(pause)
+            await watch.at_work()
             workers.kill(running.pop(chance.randrange(_WORKERS)))
             watch.interrupt()
             running.append(await workers.start())
