@@ -51,6 +51,7 @@ from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.local import NOTHING_GIVEN, database_urls, local_services
 from lead_orchestrator.log import configure_logging
+from lead_orchestrator.rest.routes import openapi
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, required, token_issuer
@@ -84,6 +85,8 @@ app.add_typer(issuer_app, name="issuer")
 app.add_typer(audit_app, name="audit")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(schema_app, name="schema")
+openapi_app = typer.Typer(no_args_is_help=True, help="The OpenAPI document of the REST API.")
+app.add_typer(openapi_app, name="openapi")
 
 out, err = Console(), Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -544,6 +547,19 @@ def schema_export(
         print(schema_sdl(), end="")  # noqa: T201 - what was asked for
     else:
         file.write_text(schema_sdl())
+
+
+@openapi_app.command("export")
+def openapi_export(
+    file: Annotated[Path | None, typer.Option("--output", help="Write it there instead of printing it.")] = None,
+    server: Annotated[str | None, typer.Option("--server", help="The address that it names, as in PUBLIC_URL.")] = None,
+) -> None:
+    """Print the OpenAPI 3.1 document as JSON."""
+    written = json.dumps(openapi(server), indent=2, ensure_ascii=False) + "\n"
+    if file is None:
+        print(written, end="")  # noqa: T201 - what was asked for
+    else:
+        file.write_text(written)
 
 
 @schema_app.command("documents")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from lead_orchestrator.sandbox.seed import SUN_SHADE, DemoFranchise
 
-__all__ = ["ALLOWLIST", "SHOP_TIME", "SHOP_ZONE", "describe", "sendgrid_route_key"]
+__all__ = ["ALLOWLIST", "SHOP_TIME", "SHOP_ZONE", "describe", "sendgrid_route_key", "slug"]
 
 SHOP_TIME = time(10)
 SHOP_ZONE = ZoneInfo(SUN_SHADE.locations[0].timezone)

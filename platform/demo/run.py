@@ -25,9 +25,11 @@ from rich.console import Console
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.demo import staff
 from lead_orchestrator.demo.clock import WindingClock
-from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe, sendgrid_route_key
+from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe, sendgrid_route_key, slug
+from lead_orchestrator.demo.survey import SURVEY, book_by_survey
 from lead_orchestrator.errors import AppError, ConfigurationError
 from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.leads.surveys.service import set_survey
 from lead_orchestrator.local import LOCAL, local_services
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.sandbox.seed import (
@@ -42,6 +44,7 @@ from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.franchise import parse_franchise
+from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
 
 _log = get_logger(__name__)
@@ -51,6 +54,7 @@ __all__ = ["check", "listen", "run", "run_api", "run_worker"]
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
 SANDBOX_PORT = 4000
+FIRST_SHOP = slug(f"{SUN_SHADE.name} {SUN_SHADE.locations[0].name}")
 VERIFY_TOKEN = "demo-whatsapp-verify-token"  # noqa: S105  # a sample
 AREA_CODES = ("213", "310", "323", "424", "562", "626", "747", "818")
 FIRST_NAMES = ("Maya", "Omar", "Grace", "Diego", "Ines", "Theo", "Nadia", "Luca")
@@ -89,6 +93,7 @@ async def check(settings: Settings) -> dict[str, object]:
             since_file = time.monotonic() - demo.begun
             await _answers(demo)
             await staff.sign_in(demo.api)
+            await book_by_survey(demo.api, demo.sandbox, FIRST_SHOP)
             return {
                 "ok": True,
                 "quoteToFirstTextMs": milliseconds,
@@ -188,7 +193,11 @@ async def _register(sandbox: SandboxServer, api: str) -> None:
 async def _onboard(services: Services, franchise: DemoFranchise, event_key: str) -> UUID:
     file = yaml.safe_dump(describe(franchise, event_key=event_key))
     description = parse_franchise(yaml.safe_load(file))
-    return (await services.saga.onboard(description, actor="demo")).tenant_id
+    made = await services.saga.onboard(description, actor="demo")
+    async with services.tenancy.write(Scope.service(made.tenant_id, "demo")) as session:
+        for location_id in made.location_ids.values():
+            await set_survey(session, location_id, SURVEY)
+    return made.tenant_id
 
 
 @asynccontextmanager
@@ -294,6 +303,9 @@ async def _tell(console: Console, demo: Demo, milliseconds: float, text: str) ->
         ("GraphQL", f"{demo.api}/graphql"),
         ("Health", f"{demo.api}/ready"),
         ("Ask for a quote", f"{demo.sandbox.url}/quote"),
+        ("Answer the survey", f"{demo.api}/survey/{FIRST_SHOP}"),
+        ("Book a time", f"{demo.api}/book/{FIRST_SHOP}"),
+        ("REST, described", f"{demo.api}/api/openapi.json"),
         ("Customers' phones", f"{demo.sandbox.url}/phone"),
         ("Wind the clock", f"{demo.sandbox.url}/clock"),
         ("Break things", f"{demo.sandbox.url}/faults"),

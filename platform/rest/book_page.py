@@ -132,6 +132,8 @@ class BookPage:
     async def _visit(self, request: Request, fields: form.Fields, kind: str) -> _Visit:
         place = await self.services.places.find(request.path_params["slug"], field="slug")
         await self.services.limits.spend_by_place(place, kind)
+        if kind == WRITE:
+            await self.services.limits.spend_by_address(client_address(request), kind)
         token = (fields.get("lead") or [""])[-1]
         async with self.services.tenancy.read(place.scope) as session:
             offered = await catalog_repository.offered_at(session, [place.location_id], active_only=True)
@@ -231,10 +233,14 @@ def _services(visit: _Visit, wrong: str | None) -> Response:
 
 
 def _service(visit: _Visit, service: Service) -> str:
-    price = f"{service.price_cents / 100:,.2f} {service.currency}" if service.price_cents is not None else ""
+    price = _price(service.price_cents, service.currency) if service.price_cents is not None else ""
     said = " · ".join(part for part in (_lasting(visit, service.duration_minutes), price) if part)
     more = f"<small>{html.escape(service.description)}</small>" if service.description else ""
     return f"<b>{html.escape(service.name)}</b><small>{html.escape(said)}</small>{more}"
+
+
+def _price(cents: int, currency: str) -> str:
+    return f"${cents / 100:,.2f}" if currency == "USD" else f"{cents / 100:,.2f} {currency}"
 
 
 def _lasting(visit: _Visit, minutes: int) -> str:

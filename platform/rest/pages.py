@@ -73,10 +73,12 @@ fieldset > small { display: block; margin: 0 0 .6rem }
 details { border-bottom: 1px solid var(--line); padding: .2rem 0 }
 summary { cursor: pointer; font-weight: 600; padding: .7rem 0 }
 .slots { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.2rem, 1fr)); gap: .5rem; padding: .2rem 0 1rem }
-.slot { background: transparent; color: var(--accent); padding: .4rem .3rem; min-height: 2.75rem; border-width: 1px;
+.slot { background: transparent; color: var(--accent); padding: .4rem .2rem; min-height: 2.75rem; border-width: 1px;
+  font-size: .95rem; white-space: nowrap;
   font-variant-numeric: tabular-nums }
 .slot:hover { background: var(--accent); color: var(--card) }
-details + p, form + form { margin-top: 1.2rem }
+form + p, form + form { margin-top: 1.2rem }
+.optional { margin: -.3rem 0 .8rem }
 a.button { display: inline-block; font-weight: 600; padding: .6rem 1.3rem; border-radius: .6rem; background: var(--accent);
   color: var(--card); text-decoration: none }
 [role=alert] { background: var(--bad-ground); color: var(--bad); border-radius: .6rem; padding: .7rem 1rem; margin: .2rem 0 1.2rem }

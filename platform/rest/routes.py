@@ -40,7 +40,7 @@ def public_routes(
     written = json.dumps(openapi(public_url))
 
     async def described(_request: Request) -> Response:
-        return Response(written, media_type="application/json", headers={"Access-Control-Allow-Origin": "*"})
+        return Response(written, media_type="application/json")
 
     def link(path: str, method: str, endpoint: Endpoint) -> Route:
         return Route(path, by_link(endpoint, services.limits, services.links), methods=[method])

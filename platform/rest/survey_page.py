@@ -93,7 +93,10 @@ class SurveyPage:
 
     async def _visit(self, request: Request, fields: form.Fields) -> _Visit:
         place = await self.services.places.find(request.path_params["slug"], field="slug")
-        await self.services.limits.spend_by_place(place, WRITE if "send" in fields else READ)
+        kind = WRITE if "send" in fields else READ
+        await self.services.limits.spend_by_place(place, kind)
+        if kind == WRITE:
+            await self.services.limits.spend_by_address(client_address(request), kind)
         token = (fields.get("form") or [""])[-1]
         async with self.services.tenancy.read(place.scope) as session:
             now = await real_now(session)
@@ -194,9 +197,10 @@ def _step(visit: _Visit, gone: Progress, said: str | None = None) -> Response:
         form.hidden("at", question.id),
         form.kept_answers(gone.passed, visit.given),
     ]
-    optional = "" if question.required else f" ({visit.texts['optional']})"
+    if not question.required:
+        body.insert(0, f'<p class="optional"><small>({visit.texts["optional"]})</small></p>')
     intro = visit.survey.intro if not gone.passed else None
-    return _page(visit, question.label + optional, "".join(body), "next", back=bool(gone.passed), intro=intro)
+    return _page(visit, question.label, "".join(body), "next", back=bool(gone.passed), intro=intro)
 
 
 def _contact(visit: _Visit, gone: Progress, error: AppError | None = None) -> Response:

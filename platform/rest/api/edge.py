@@ -144,19 +144,24 @@ async def _answered(operation: Operation, services: PublicServices, request: Req
             name, where = shop_of(asked)
             call = Call(services, request, asked, await services.places.find(name, field=where))
             call.shop.check_origin(call.origin)
+            services.places.remember(call.origin)
             await services.limits.spend_by_place(call.shop, operation.kind)
         made = await operation.handle(call)
         response: Response = Response(
             made.model_dump_json(by_alias=True), operation.status, media_type="application/json"
         )
+        allowed = await _allowed(call)
+    except RateLimitedError as error:
+        response, allowed = error_answer(error), services.places.allowed_lately(call.origin)
     except AppError as error:
-        response = error_answer(error)
+        response, allowed = error_answer(error), await _allowed(call)
     except Exception as error:
         if not is_away(error):
             raise
         _log.warning("database_away", operation=operation.name, error=type(error).__name__)
         response = error_answer(UnavailableError("we cannot answer at this moment: try again in a few seconds"))
-    for name, value in answer_headers(call.origin, allowed=await _allowed(call)).items():
+        allowed = services.places.allowed_lately(call.origin)
+    for name, value in answer_headers(call.origin, allowed=allowed).items():
         response.headers[name] = value
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -169,13 +174,13 @@ async def _allowed(call: Call) -> bool:
 
 
 async def _known_site(services: PublicServices, origin: str | None) -> bool:
-    """Whether any shop lists it; while the database is away nobody does."""
+    """Whether any shop lists it, or did lately while the database is away."""
     try:
         return await services.places.allows_anywhere(origin)
     except Exception as error:
         if not is_away(error):
             raise
-        return False
+        return services.places.allowed_lately(origin)
 
 
 def client_address(request: Request) -> str | None:

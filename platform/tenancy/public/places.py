@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -17,6 +18,8 @@ from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 __all__ = ["OriginRefusedError", "Place", "Places"]
 
 LONGEST_NAME = 63
+LATELY = 60.0
+MOST_REMEMBERED = 10_000
 SUBJECT = "public"
 _SHOWN = 60
 
@@ -65,10 +68,14 @@ class Place:
 class Places:
     """Finds shops before their franchise is known. `public_url` is our own address."""
 
-    def __init__(self, tenancy: Tenancy, lookups: Lookups, public_url: str) -> None:
+    def __init__(
+        self, tenancy: Tenancy, lookups: Lookups, public_url: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._tenancy = tenancy
         self._lookups = lookups
         parts = urlsplit(public_url)
+        self._clock = clock
+        self._lately: dict[str, float] = {}
         self._own_origin = f"{parts.scheme}://{parts.netloc}".lower()
 
     async def find(self, name: str, *, field: str = "realtorId") -> Place:
@@ -97,7 +104,23 @@ class Places:
         """Whether any shop lists `origin`, for a preflight, which does not say which shop it is about."""
         if origin is None:
             return False
-        return origin == self._own_origin or await self._lookups.origin(origin)
+        allowed = origin == self._own_origin or await self._lookups.origin(origin)
+        if allowed:
+            self.remember(origin)
+        return allowed
+
+    def allowed_lately(self, origin: str | None) -> bool:
+        """Whether any shop listed `origin` within the last minute, as far as this process was asked: for answers that are to cost
+        nothing, or cannot be looked up."""
+        return origin is not None and self._clock() - self._lately.get(origin, -LATELY) < LATELY
+
+    def remember(self, origin: str | None) -> None:
+        """Some shop allows it."""
+        if origin is None:
+            return
+        if len(self._lately) >= MOST_REMEMBERED:
+            self._lately.clear()
+        self._lately[origin] = self._clock()
 
 
 def _location_id(name: str) -> UUID | None:

@@ -13,7 +13,7 @@ from tests.database import Cluster
 from tests.factories import phone_number
 from tests.jobs.relay import Relay
 from tests.rest.api.shop import ORIGIN, Shop, client, open_shop
-from tests.serving import serving
+from tests.serving import bearer, serving
 
 EVIL = "https://evil.example.com"
 
@@ -66,6 +66,15 @@ async def test_what_only_looks_like_a_listed_site_is_not_one(shop: Shop, origin:
     answer = await shop.get("/api/services", params={"realtorId": shop.slug}, headers={"origin": origin})
 
     assert (answer.status_code, cors(answer)) == (403, {})
+
+
+async def test_what_staff_reads_is_shown_to_no_other_site(shop: Shop) -> None:
+    answers = [
+        await shop.get("/api/leads", headers=bearer(shop.stack) | {"origin": origin}) for origin in (ORIGIN, EVIL)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [cors(answer).get("access-control-allow-origin") for answer in answers] == [ORIGIN, None]
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -121,6 +130,12 @@ async def test_pages_are_limited_as_well_and_say_when_to_come_back(narrow: Shop)
     assert [page.status_code for page in pages] == [200] * 10 + [429] * 2
     assert int(pages[-1].headers["retry-after"]) >= 1
     assert pages[-1].headers["content-type"].startswith("text/html")
+
+
+async def test_what_a_page_sends_counts_as_what_a_program_sends(narrow: Shop) -> None:
+    sent = [await narrow.form(f"/survey/{narrow.slug}", {"send": "1", "phone": "12"}, "192.0.2.80") for _ in range(4)]
+
+    assert [answer.status_code for answer in sent] == [400, 400, 429, 429]
 
 
 async def test_a_mail_program_unsubscribes_all_its_readers_from_one_address(narrow: Shop) -> None:
