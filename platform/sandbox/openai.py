@@ -111,12 +111,14 @@ class OpenAIApi:
         """Piece by piece; the faults of a stream strike after the first sentence, else before the end."""
         target, struck = f"{answer.model} {conversation.asked}", False
         for piece in answer.pieces():
+            ends = not struck and piece.get("content", "").rstrip().endswith((".", "!", "?"))
+            if ends:
+                self._openai.sentences[conversation.asked] = time.perf_counter()
             yield _event(answer.chunk(piece))
             if self._openai.pace:
                 await self._world.faults.pause(self._openai.pace)
-            if not struck and piece.get("content", "").rstrip().endswith((".", "!", "?")):
+            if ends:
                 struck = True
-                self._openai.sentences[conversation.asked] = time.perf_counter()
                 await self._strike(request, answer, target)
         if not struck:
             await self._strike(request, answer, target)
