@@ -157,6 +157,8 @@ async def test_a_browser_that_loses_its_connection_misses_nothing_and_gets_nothi
     async with Relay.to(site.url) as relay:
         url = relay.url.replace("http://", "ws://") + "/graphql"
         async with javascript_peer(url, *arguments, script=script) as page:
+            await visitor.say("Connected", "first")
+            assert (await page.line())["message"]["text"] == "Connected"
             heard: list[str] = []
             broken = 0
             for turn in range(3):
