@@ -55,6 +55,7 @@ from lead_orchestrator.tenancy.accounts.limits import SignInLimits
 from lead_orchestrator.tenancy.audit import audit_isolation
 from lead_orchestrator.tenancy.public.limits import PublicLimits, public_rates
 from lead_orchestrator.tenancy.revocation import RevocationList
+from lead_orchestrator.tenancy.source import SOURCE
 from lead_orchestrator.tenancy.tokens import TokenVerifier
 from lead_orchestrator.webhooks.google import GoogleCalendarWebhook
 from lead_orchestrator.webhooks.inbox import Inbox
@@ -298,6 +299,7 @@ class RequestLog:
         self._direct = direct or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        SOURCE.set(scope["client"][0] if scope.get("client") else None)  # each connection has a context of its own
         if scope["type"] != "http":
             await self._direct.get(scope["path"], self._app)(scope, receive, send)
             return

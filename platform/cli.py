@@ -58,6 +58,7 @@ from lead_orchestrator.services import Services, open_services, required, token_
 from lead_orchestrator.settings import Settings, load_settings
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.audit import audit_isolation
+from lead_orchestrator.tenancy.audit.trail import verify
 from lead_orchestrator.tenancy.onboarding import parse_franchise
 from lead_orchestrator.tenancy.permissions import STAFF
 from lead_orchestrator.tenancy.roles import bootstrap, upgrade
@@ -74,7 +75,9 @@ app = typer.Typer(
     help="Turns website quotes into booked appointments, for many franchises.",
 )
 tenant_app = typer.Typer(no_args_is_help=True, help="Franchises: onboard and list them.")
-audit_app = typer.Typer(no_args_is_help=True, help="Proofs: that tenants are isolated.")
+audit_app = typer.Typer(
+    no_args_is_help=True, help="Proofs: that tenants are isolated, and that audit trails are whole."
+)
 secrets_app = typer.Typer(no_args_is_help=True, help="The franchises' secrets at rest.")
 schema_app = typer.Typer(no_args_is_help=True, help="The GraphQL schema.")
 users_app = typer.Typer(no_args_is_help=True, help="Accounts: the platform's administrators.")
@@ -536,6 +539,41 @@ def secrets_rotate(as_json: AsJson = False) -> None:
         for name in result["unreadable"]:
             err.print(f"no key opens {name}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise SystemExit(1 if result["unreadable"] else 0)
+
+
+@audit_app.command("verify")
+def audit_verify_command(
+    slug: Annotated[str | None, typer.Option("--tenant", help="Only this franchise's.")] = None, as_json: AsJson = False
+) -> None:
+    """Check that no line of an audit trail was changed or left out, and print where each ends; exit 1 if one does not hold."""
+
+    async def work(services: Services) -> list[dict[str, object]]:
+        async with services.tenancy.platform() as session:
+            known = [row for row, _ in await repository.tenants(session) if slug in {None, row.slug}]
+        if not known:
+            raise BadInputError(f"no franchise has the slug {slug!r}: see `lead-orchestrator tenant list`")
+        found: list[dict[str, object]] = []
+        for row in known:
+            async with services.tenancy.read(Scope.service(row.id, "audit")) as session:
+                trail = await verify(session)
+            found.append(
+                {
+                    "tenant": row.slug,
+                    **asdict(trail.head),
+                    "lines": trail.lines,
+                    "erased": trail.erased,
+                    "brokenAt": trail.broken_at,
+                }
+            )
+        return found
+
+    trails = _with_services(work)
+    broken = [trail for trail in trails if trail["brokenAt"] is not None]
+    if as_json:
+        print(json.dumps({"ok": not broken, "trails": trails}))  # noqa: T201 - what was asked for
+    else:
+        _table(["tenant", "lines", "erased", "brokenAt", "position", "hash"], trails)
+    raise SystemExit(1 if broken else 0)
 
 
 @schema_app.command("export")

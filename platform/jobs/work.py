@@ -23,6 +23,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.inbound.service import Applied
 from lead_orchestrator.services import Services
 from lead_orchestrator.tenancy import repository as tenancy_repository
+from lead_orchestrator.tenancy.audit.trail import head_of
 from lead_orchestrator.tenancy.sessions import Scope
 
 __all__ = ["JOBS", "Context", "process_event"]
@@ -182,9 +183,12 @@ async def send_account_mails(context: Context, tenant_id: str) -> None:
 
 
 async def prune(context: Context, tenant_id: str) -> None:
-    """Forget executions, and messages that could not be applied, of more than two weeks ago, and idempotency keys of a month ago."""
+    """Write down where the audit trail ends; forget executions, and messages that could not be applied, of more than two weeks
+    ago, and idempotency keys of a month ago."""
     tenant = UUID(tenant_id)
     async with context["services"].tenancy.write(Scope.service(tenant, "prune")) as session:
+        head = await head_of(session)
+        _log.info("audit_head", position=head.position, hash=head.hash)
         await repository.prune(session, KEPT)
         await tenancy_repository.forget_keys(session, KEYS_KEPT)
         await inbox.forget_payloads(session, KEPT)

@@ -62,8 +62,8 @@ class TablePolicy:
     `scope`: "location" tables have location_id not null; "shared" ones may leave it null, and such a row is read by the whole
     tenant and written only by those who see every location; "tenant" tables have none, for the reason in `why`; "platform"
     tables belong to no tenant.
-    `app`, `visitor`, `platform`, `lookup`: the privileges granted, as GRANT takes them; `visitor_later` and `lookup_later` are those
-    on columns that a later revision added, which grants them itself.
+    `app`, `visitor`, `platform`, `lookup`: the privileges granted, as GRANT takes them; those `…_later` are on columns
+    that a later revision added, which grants them itself.
     """
 
     scope: Literal["location", "shared", "tenant", "platform"]
@@ -71,6 +71,7 @@ class TablePolicy:
     visitor: Sequence[str] = ()
     platform: Sequence[str] = ()
     lookup: Sequence[str] = ()
+    app_later: Sequence[str] = ()
     visitor_later: Sequence[str] = ()
     lookup_later: Sequence[str] = ()
     why: str = ""
@@ -174,6 +175,7 @@ TABLES: dict[str, TablePolicy] = {
         "tenant",
         app=("SELECT", "INSERT"),
         platform=("SELECT", "INSERT"),
+        app_later=("UPDATE (source, salt, detail)",),  # to empty them: a trigger lets nothing else be done
         why="an audit trail has one chain a tenant",
     ),
     "idempotency_keys": TablePolicy(

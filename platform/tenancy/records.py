@@ -52,7 +52,11 @@ class PlatformUser(Base):
 
 
 class AuditLine(Base):
-    """One line of a tenant's audit trail, by `number`; lines are appended by the database alone."""
+    """One line of a tenant's audit trail, by `number`; lines are appended by the database alone.
+
+    `source` is the address of whoever did it. `digest` seals the line with its `salt`, and `hash` chains the digests; an erased
+    line has neither salt nor source nor detail.
+    """
 
     __tablename__ = "audit_log"
 
@@ -63,7 +67,11 @@ class AuditLine(Base):
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     target: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class IdempotencyKey(Base):

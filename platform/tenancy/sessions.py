@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lead_orchestrator.db import Engines
 from lead_orchestrator.errors import ForbiddenError, NotFoundError
+from lead_orchestrator.tenancy.source import SOURCE
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Alarm", "Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
@@ -157,6 +158,11 @@ class Moved:
     answer_due: bool
 
 
+def _line(actor: str, action: str, target: str | None, detail: Mapping[str, object] | None) -> dict[str, object]:
+    """Of the audit trail: who did what to what, from where."""
+    return {"actor": actor, "action": action, "target": target, "source": SOURCE.get(), "detail": detail}
+
+
 @dataclass
 class _Buffer:
     events: list[_Event] = field(default_factory=list)
@@ -203,8 +209,7 @@ class WriteSession(ReadSession):
 
     def audit(self, action: str, *, target: str | None = None, detail: Mapping[str, object] | None = None) -> None:
         """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
-        line: dict[str, object] = {"actor": self.scope.subject, "action": action, "target": target, "detail": detail}
-        self._buffer.audits.append(line)
+        self._buffer.audits.append(_line(self.scope.subject, action, target, detail))
 
     def moves(self, chat_id: UUID, version: int, *, answer_due: bool) -> None:
         """Tell whoever listens to this conversation after the commit."""
@@ -249,7 +254,7 @@ class PlatformSession(AsyncSession):
     ) -> None:
         """Append to that tenant's audit trail."""
         await self.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
-        line = {"actor": actor, "action": action, "target": target, "detail": detail}
+        line = _line(actor, action, target, detail)
         await self.execute(_APPEND, {"events": "[]", "audits": json.dumps([line])})
 
 

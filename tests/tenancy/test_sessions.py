@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import random
 from collections.abc import AsyncIterator
@@ -228,57 +227,6 @@ async def test_whoever_reads_up_to_the_head_misses_nothing(tenancy: Tenancy, sec
 async def _head(tenancy: Tenancy, made: MadeTenant) -> int:
     async with tenancy.read(made.scope) as session:
         return int(await session.scalar(text("SELECT position FROM tenant_heads")) or 0)
-
-
-async def _lines(session: ReadSession) -> list[tuple[int, str, bytes]]:
-    """Number, hashed text and hash of every line of the tenant's audit trail."""
-    rows = await session.execute(
-        text(
-            "SELECT number, jsonb_build_object('actor', actor, 'action', action, 'target', target, 'detail', detail,"
-            " 'number', number, 'at', at)::text, hash FROM audit_log ORDER BY number"
-        )
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def _broken_at(lines: list[tuple[int, str, bytes]], head: bytes) -> int | None:
-    """The number of the first line whose hash does not follow from the one before; 0 if the end was cut off."""
-    chain = b""
-    for number, line, digest in lines:
-        chain = hashlib.sha256(chain + line.encode()).digest()
-        if chain != digest:
-            return number
-    return None if chain == head else 0
-
-
-async def test_the_audit_trail_is_a_chain_up_to_the_head(tenancy: Tenancy, secret_box: SecretBox) -> None:
-    made = await make_tenant(tenancy, secret_box)
-    lead = await make_lead(tenancy, secret_box, made)
-    async with tenancy.write(made.scope) as session:
-        session.audit("lead.changed", target=f"lead_{lead.id}", detail={"to": "HOT", "note": "naïve “quote” \\ 1.50"})
-        session.record("changed", location_id=made.location, lead_id=lead.id)
-        session.audit("lead.seen")
-    async with tenancy.write(made.scope) as session:
-        await session.execute(text("SET LOCAL timezone = 'Asia/Tokyo'"))
-        session.audit("seen.from.afar")
-
-    async with tenancy.read(made.scope) as session:
-        lines = await _lines(session)
-        head = await session.scalar(text("SELECT audit_hash FROM tenant_heads"))
-        unsaid = await session.scalar(text("SELECT count(*) FROM audit_log WHERE jsonb_typeof(detail) = 'null'"))
-    assert len(lines) == 4
-    assert unsaid == 0
-    assert _broken_at(lines, head) is None
-    assert _broken_at(lines[:-1], head) == 0
-    number, line, digest = lines[1]
-    assert _broken_at([lines[0], (number, line.replace("HOT", "WON"), digest), *lines[2:]], head) == number
-
-
-async def test_an_audit_line_cannot_be_changed_by_the_product(tenancy: Tenancy, tenant: MadeTenant) -> None:
-    for statement in ("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
-        with pytest.raises(exc.DBAPIError, match="permission denied"):
-            async with tenancy.write(tenant.scope) as session:
-                await session.execute(text(statement))
 
 
 async def test_nobody_gets_a_foreign_row_when_requests_are_cancelled(

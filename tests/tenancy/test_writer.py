@@ -67,7 +67,7 @@ async def moved(writer: Writer, scope: Scope, lead_id: UUID, status: LeadStatus,
     names = list(scope.settings())
     settings = ", ".join(f"set_config('app.{name}', ${n}, true) AS {name}" for n, name in enumerate(names, 2))
     statement = f"""
-      SELECT CASE WHEN NOT $1::boolean THEN set_lead_status(scope.tenant_id::uuid, $8, $9, $10, $11, $12) END,
+      SELECT CASE WHEN NOT $1::boolean THEN set_lead_status(scope.tenant_id::uuid, $8, $9, $10, $11, $12, NULL) END,
         CASE WHEN $1 THEN ({answer}) END, CASE WHEN $1 THEN append_recorded() END FROM (SELECT {settings} OFFSET 0) scope"""  # noqa: S608 - of this file's own texts
     return await writer.change(scope, statement, [*scope.settings().values(), lead_id, *chosen(status).values()])
 

@@ -151,12 +151,13 @@ class JobExecutionConnection(Connection[JobExecution]):
 
 @strawberry.type
 class AuditEntry(Node):
-    """`actor` is the subject of the token or the service that did it."""
+    """`actor` is the subject of the token or the service that did it, `source` the address it was asked from."""
 
     at: datetime
     actor: str
     action: str
     target: str | None
+    source: str | None
     detail: JSON | None
 
     @classmethod
@@ -167,6 +168,7 @@ class AuditEntry(Node):
             actor=row.actor,
             action=row.action,
             target=row.target,
+            source=row.source,
             detail=JSON(row.detail) if row.detail is not None else None,
         )
 

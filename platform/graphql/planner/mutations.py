@@ -11,6 +11,7 @@ from lead_orchestrator.graphql.planner.declare import Arguments, Bind, Payload, 
 from lead_orchestrator.graphql.planner.select import UnplannedError
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.standing import chosen
+from lead_orchestrator.tenancy.source import SOURCE
 
 __all__ = ["ROOTS"]
 
@@ -20,12 +21,14 @@ def _read_status(arguments: Mapping[str, Any]) -> Arguments:
     given = arguments["input"]
     if set(given) != {"id", "status"} or given["status"] is None:
         raise UnplannedError("updateLead of more than the status")
-    return Arguments(None, {"id": decode(Kind.LEAD, given["id"], field="id"), **chosen(given["status"])})
+    return Arguments(
+        None, {"id": decode(Kind.LEAD, given["id"], field="id"), **chosen(given["status"]), "source": SOURCE.get()}
+    )
 
 
 def _set_status(scope: Row, bind: Bind) -> ColumnElement[bool]:
     tenant = cast(scope.c.tenant_id, Uuid())
-    told = [bind(name) for name in ("id", "status", "answers", "books", "ending")]
+    told = [bind(name) for name in ("id", "status", "answers", "books", "ending", "source")]
     return func.set_lead_status(tenant, *told, type_=Boolean())
 
 

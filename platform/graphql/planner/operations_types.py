@@ -130,7 +130,7 @@ JOB_EXECUTION = Entity(
 AUDIT_ENTRY = Entity(
     "AuditEntry",
     lambda: table(AuditLine),
-    {"id": identity(Kind.AUDIT_ENTRY), **columns("at", "actor", "action", "target", "detail")},
+    {"id": identity(Kind.AUDIT_ENTRY), **columns("at", "actor", "action", "target", "source", "detail")},
     interfaces=_NODE,
     visible=_to_those_who_find(Kind.AUDIT_ENTRY),
 )

@@ -128,9 +128,9 @@ def _expected_grants(table: str) -> Iterator[tuple[str, str, str | None]]:
     if table not in TABLES:
         return
     rule = TABLES[table]
-    visitor = (*rule.visitor, *rule.visitor_later)
+    app, visitor = (*rule.app, *rule.app_later), (*rule.visitor, *rule.visitor_later)
     by_role = {
-        **dict(zip(_LOGINS, (rule.app, visitor, rule.platform), strict=True)),
+        **dict(zip(_LOGINS, (app, visitor, rule.platform), strict=True)),
         "lead_lookup": (*rule.lookup, *rule.lookup_later),
     }
     for role, privileges in by_role.items():
