@@ -26,6 +26,7 @@ from lead_orchestrator.graphql.messaging.templates import TemplateMutations
 from lead_orchestrator.graphql.operations.mutations import OperationsMutations
 from lead_orchestrator.graphql.operations.staff import StaffMutations
 from lead_orchestrator.graphql.payloads import answer
+from lead_orchestrator.graphql.privacy import PrivacyMutations
 from lead_orchestrator.graphql.scalars import JSON
 from lead_orchestrator.graphql.surveys import SurveyMutations
 from lead_orchestrator.graphql.touches.fields import TouchMutations
@@ -93,6 +94,7 @@ class Mutation(
     OnboardingMutations,
     TenantMutations,
     StaffMutations,
+    PrivacyMutations,
 ):
     @strawberry.mutation
     async def create_lead(self, info: Request, input: CreateLeadInput) -> LeadPayload:  # noqa: A002 - the contract's name

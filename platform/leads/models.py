@@ -180,7 +180,10 @@ class Consent(Base):
 
 
 class OptOut(Base):
-    """An address that must not be written to on a channel: a keyed hash, so that it outlives the lead's erasure."""
+    """An address that must not be written to on a channel: a keyed hash, so that it outlives the lead's erasure.
+
+    `erased_at`: nothing else is held of what the person asked before.
+    """
 
     __tablename__ = "opt_outs"
 
@@ -190,6 +193,7 @@ class OptOut(Base):
     address_hash: Mapped[bytes] = mapped_column(LargeBinary)
     reason: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(Moment)
+    erased_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class ScheduledMessage(Base):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, false, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lead_orchestrator.keyset import After, cut
@@ -27,11 +27,13 @@ __all__ = [
     "add",
     "add_opt_outs",
     "cancel_open_messages",
+    "erased_after",
     "find_person",
     "get",
     "get_for_update",
     "get_order",
     "lock_names",
+    "mark_erased",
     "opted_out_channels",
     "paused_touch",
     "remove_opt_outs",
@@ -166,10 +168,28 @@ async def add_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes], r
         await session.execute(insert(OptOut).values(rows).on_conflict_do_nothing())
 
 
-async def remove_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes]) -> None:
+async def mark_erased(session: WriteSession, hashes: Mapping[Channel, bytes], at: datetime) -> None:
+    """Note since when nothing else is held of these addresses."""
+    statement = update(OptOut).where(OptOut.tenant_id == session.scope.tenant_id, _either(hashes)).values(erased_at=at)
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def erased_after(session: ReadSession, hashes: Mapping[Channel, bytes], moment: datetime) -> bool:
+    """Whether any of these addresses was erased after that moment."""
+    erased = select(OptOut.id).where(
+        OptOut.tenant_id == session.scope.tenant_id, _either(hashes), OptOut.erased_at > moment
+    )
+    return bool(await session.scalar(select(erased.exists())))
+
+
+def _either(hashes: Mapping[Channel, bytes]) -> ColumnElement[bool]:
     pairs = [and_(OptOut.channel == channel, OptOut.address_hash == value) for channel, value in hashes.items()]
-    if pairs:
-        await session.execute(delete(OptOut).where(OptOut.tenant_id == session.scope.tenant_id, or_(*pairs)))
+    return or_(false(), *pairs)
+
+
+async def remove_opt_outs(session: WriteSession, hashes: Mapping[Channel, bytes]) -> None:
+    if hashes:
+        await session.execute(delete(OptOut).where(OptOut.tenant_id == session.scope.tenant_id, _either(hashes)))
 
 
 async def with_status(session: ReadSession, statuses: Sequence[LeadStatus], after: After, limit: int) -> Sequence[Lead]:

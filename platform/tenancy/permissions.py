@@ -60,6 +60,8 @@ OPERATIONS: Final[Mapping[str, Who]] = {
     "Mutation.createLead": STAFF,
     "Mutation.deactivateUser": MANAGERS,
     "Mutation.disconnectGoogleCalendar": MANAGERS,
+    "Mutation.eraseLead": OWNERS,
+    "Mutation.exportLead": MANAGERS,
     "Mutation.holdSlot": STAFF | VISITORS,
     "Mutation.identifyChat": VISITORS,
     "Mutation.impersonateTenant": ADMINISTRATORS,

@@ -207,6 +207,10 @@ class WriteSession(ReadSession):
         """Append an event of this lead at commit; `detail` holds no address and no message text."""
         self._buffer.events.append(_Event(location_id, lead_id, kind, detail))
 
+    def forget(self, lead_id: UUID) -> None:
+        """Append no event of this lead: it is gone at commit."""
+        self._buffer.events[:] = [event for event in self._buffer.events if event.lead_id != lead_id]
+
     def audit(self, action: str, *, target: str | None = None, detail: Mapping[str, object] | None = None) -> None:
         """Append a line to the tenant's audit trail at commit, in the name of this session's subject."""
         self._buffer.audits.append(_line(self.scope.subject, action, target, detail))

@@ -195,6 +195,8 @@ class Ingestion:
         enquiry = _enquiry(location.id, source, order, truth)
         if not enquiry.phone and not enquiry.email:
             return Processed(EventStatus.IGNORED, "its customer has neither a phone number nor a mail address")
+        if order.created_date and await self._leads.erased_since(session, enquiry, order.created_date):
+            return Processed(EventStatus.IGNORED, "its customer was erased after asking this")
         received = await self._leads.receive(session, enquiry)
         lead = received.lead
         row = LeadOrder(
