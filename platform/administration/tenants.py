@@ -85,8 +85,8 @@ class Tenants:
         return tenant
 
     async def set_limits(self, tenant_id: UUID, limits: Mapping[str, int | None], *, actor: str) -> Tenant:
-        """Set those of `assistant_token_budget` (a month), `requests_per_minute` and `messages_per_day` that are named; None
-        gives the limit of all franchises back.
+        """Set the limits that are named: `assistant_token_budget` (a month), `requests_per_minute`, `messages_per_day`, and
+        `webhook_retention_days` and `conversation_retention_days`; None gives the limit of all franchises back.
 
         Raises:
             NotFoundError: there is no such franchise.
@@ -155,18 +155,20 @@ def _checked_allowlist(entries: Sequence[str]) -> list[str]:
     return read
 
 
-_RANGES = {
-    "assistant_token_budget": (0, "assistantTokenBudget"),
-    "requests_per_minute": (1, "requestsPerMinute"),
-    "messages_per_day": (0, "messagesPerDay"),
-}
 _HIGHEST = 2**31 - 1
+_RANGES = {
+    "assistant_token_budget": (0, _HIGHEST, "assistantTokenBudget"),
+    "requests_per_minute": (1, _HIGHEST, "requestsPerMinute"),
+    "messages_per_day": (0, _HIGHEST, "messagesPerDay"),
+    "webhook_retention_days": (1, 365, "webhookRetentionDays"),
+    "conversation_retention_days": (1, 3_650, "conversationRetentionDays"),
+}
 
 
 def _check_limit(name: str, value: int | None) -> None:
-    least, called = _RANGES[name]
-    if value is not None and not least <= value <= _HIGHEST:
-        message = f"{called} is {value}: from {least} to {_HIGHEST}, or null for the limit of all franchises"
+    least, most, called = _RANGES[name]
+    if value is not None and not least <= value <= most:
+        message = f"{called} is {value}: from {least} to {most}, or null for the limit of all franchises"
         raise BadInputError(message, field=(called,))
 
 

@@ -118,6 +118,8 @@ class TenantLimits:
     assistant_token_budget: int | None
     requests_per_minute: int | None
     messages_per_day: int | None
+    webhook_retention_days: int | None
+    conversation_retention_days: int | None
 
 
 @strawberry.type
@@ -144,6 +146,8 @@ class Tenant(Node):
                 assistant_token_budget=row.assistant_token_budget,
                 requests_per_minute=row.requests_per_minute,
                 messages_per_day=row.messages_per_day,
+                webhook_retention_days=row.webhook_retention_days,
+                conversation_retention_days=row.conversation_retention_days,
             ),
         )
 

@@ -21,6 +21,7 @@ from lead_orchestrator.leads.ingestion import repository as inbox
 from lead_orchestrator.leads.ingestion.service import Processed
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.messaging.inbound.service import Applied
+from lead_orchestrator.privacy import repository as privacy
 from lead_orchestrator.services import Services
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.audit.trail import head_of
@@ -184,14 +185,16 @@ async def send_account_mails(context: Context, tenant_id: str) -> None:
 
 async def prune(context: Context, tenant_id: str) -> None:
     """Write down where the audit trail ends; forget executions, and messages that could not be applied, of more than two weeks
-    ago, and idempotency keys of a month ago."""
+    ago, idempotency keys of a month ago, and conversations that the franchise keeps no longer."""
     tenant = UUID(tenant_id)
     async with context["services"].tenancy.write(Scope.service(tenant, "prune")) as session:
         head = await head_of(session)
         _log.info("audit_head", position=head.position, hash=head.hash)
         await repository.prune(session, KEPT)
         await tenancy_repository.forget_keys(session, KEYS_KEPT)
-        await inbox.forget_payloads(session, KEPT)
+        kept = (await tenancy_repository.tenant(session)).webhook_retention_days
+        await inbox.forget_payloads(session, timedelta(days=kept) if kept else KEPT)
+        await privacy.forget_conversations(session)
 
 
 class JobFailedError(Exception):

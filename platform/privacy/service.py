@@ -5,27 +5,21 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.leads.service import Leads, locked_person
-from lead_orchestrator.privacy.held import held_about, outside, remove_outside
+from lead_orchestrator.privacy import repository
 from lead_orchestrator.tenancy.sessions import WriteSession
 
 __all__ = ["erase", "export"]
 
-_AHEAD = text("""
-SELECT starts_at FROM appointments WHERE lead_id = :lead AND status IN ('HELD', 'CONFIRMED') AND ends_at > :now
-ORDER BY starts_at LIMIT 1""")
-
 
 async def export(session: WriteSession, lead: Lead) -> dict[str, Any]:
     """All that is held about a lead, by table; that it was handed out is noted in the audit trail."""
-    held = await held_about(session, lead)
+    held = await repository.held_about(session, lead)
     session.audit("lead.exported", target=f"lead_{lead.id}")
-    return {**held.rows, **await outside(session, lead, held)}
+    return {**held.rows, **await repository.outside(session, lead, held)}
 
 
 async def erase(session: WriteSession, leads: Leads, lead_id: UUID) -> None:
@@ -40,15 +34,14 @@ async def erase(session: WriteSession, leads: Leads, lead_id: UUID) -> None:
     """
     lead = await locked_person(session, lead_id)
     now = await app_now(session)
-    ahead = await session.scalar(_AHEAD, {"lead": lead.id, "now": now})
+    ahead = await repository.appointment_ahead(session, lead.id, now)
     if ahead is not None:
         message = f"the lead has an appointment at {ahead.isoformat()}: cancel it first, so that the shop's calendars are told"
         raise BadInputError(message, code="HAS_APPOINTMENT", field=("leadId",))
-    held = await held_about(session, lead)
+    held = await repository.held_about(session, lead)
     await leads.before_erasure(session, lead, now)
     await session.flush()
     session.forget(lead.id)
-    await remove_outside(session, lead, held)
-    session.expunge(lead)
-    await session.execute(text("DELETE FROM leads WHERE id = :lead"), {"lead": lead_id})
+    await repository.remove_outside(session, lead, held)
+    await repository.remove(session, lead)
     session.audit("lead.erased", target=f"lead_{lead_id}")

@@ -40,6 +40,8 @@ class Tenant(Base):
     assistant_token_budget: Mapped[int | None]
     requests_per_minute: Mapped[int | None]
     messages_per_day: Mapped[int | None]
+    webhook_retention_days: Mapped[int | None]
+    conversation_retention_days: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

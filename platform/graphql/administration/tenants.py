@@ -59,12 +59,17 @@ class TenantMutations:
         assistant_token_budget: int | None = strawberry.UNSET,
         requests_per_minute: int | None = strawberry.UNSET,
         messages_per_day: int | None = strawberry.UNSET,
+        webhook_retention_days: int | None = strawberry.UNSET,
+        conversation_retention_days: int | None = strawberry.UNSET,
     ) -> TenantPayload:
-        """What is left out stays; null is the limit that all franchises have. The assistant's budget is a month's."""
+        """What is left out stays; null is the limit that all franchises have. The assistant's budget is a month's. Bodies of
+        webhooks are kept for 14 days, and conversations for good, unless told."""
         given = {
             "assistant_token_budget": assistant_token_budget,
             "requests_per_minute": requests_per_minute,
             "messages_per_day": messages_per_day,
+            "webhook_retention_days": webhook_retention_days,
+            "conversation_retention_days": conversation_retention_days,
         }
         limits = {name: value for name, value in given.items() if value is not strawberry.UNSET}
         return await answered(info, tenant_id, lambda all_, key, who: all_.tenants.set_limits(key, limits, actor=who))

@@ -171,7 +171,16 @@ _USAGE = Inside(
     },
 )
 
-_LIMITS = Inside("TenantLimits", columns("assistant_token_budget", "requests_per_minute", "messages_per_day"))
+_LIMITS = Inside(
+    "TenantLimits",
+    columns(
+        "assistant_token_budget",
+        "requests_per_minute",
+        "messages_per_day",
+        "webhook_retention_days",
+        "conversation_retention_days",
+    ),
+)
 
 MORE_FIELDS = {"Tenant": {"usage": _USAGE, "limits": _LIMITS}}
 TARGETS = {

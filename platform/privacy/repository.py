@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.leads.models import Lead
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["Held", "held_about", "outside", "remove_outside"]
+__all__ = ["Held", "appointment_ahead", "forget_conversations", "held_about", "outside", "remove", "remove_outside"]
 
 # Every foreign key below leads: the column is the one that names the parent, behind the tenant and the location.
 _HANGING = """
@@ -143,6 +144,29 @@ async def remove_outside(session: WriteSession, lead: Lead, held: Held) -> None:
 def _plain(address: str) -> str:
     """As LIKE takes it."""
     return address.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+async def appointment_ahead(session: ReadSession, lead_id: UUID, now: datetime) -> datetime | None:
+    """When the lead's next appointment begins, or the one that is under way began."""
+    statement = """
+        SELECT min(starts_at) FROM appointments
+        WHERE lead_id = :lead AND status IN ('HELD', 'CONFIRMED') AND ends_at > :now"""
+    begins: datetime | None = await session.scalar(text(statement), {"lead": lead_id, "now": now})
+    return begins
+
+
+async def remove(session: WriteSession, lead: Lead) -> None:
+    """Delete the lead, and with it all that hangs from it."""
+    session.expunge(lead)
+    await session.execute(text("DELETE FROM leads WHERE id = :lead"), {"lead": lead.id})
+
+
+async def forget_conversations(session: WriteSession) -> int:
+    """Delete those in which nothing was said for as many days as the franchise keeps them; where it set none, all stay."""
+    statement = """
+        DELETE FROM chat_sessions s USING tenants t WHERE t.id = s.tenant_id
+        AND coalesce(s.last_message_at, s.created_at) < app_now() - make_interval(days => t.conversation_retention_days)"""
+    return (await session.execute(text(statement))).rowcount  # type: ignore[no-any-return,attr-defined]  # a cursor's
 
 
 async def _read(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 
 RETENTION = """
 ALTER TABLE tenants
@@ -34,4 +34,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("0022 cannot be undone: restore the database from a backup instead")
+    raise NotImplementedError("0023 cannot be undone: restore the database from a backup instead")
