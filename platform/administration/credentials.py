@@ -97,9 +97,11 @@ class Credentials:
 
 
 def completed(given: Messaging, config: MessagingConfig | None, secrets: SecretOpener, tenant_id: UUID) -> Messaging:
-    """`given` with what is stored of the accounts where it says nothing."""
+    """`given` with what is stored of the accounts where it says nothing, as it is stored."""
     stored = dict(_stored(config, secrets, tenant_id)) if config is not None else {}
-    return Messaging.model_validate({**stored, **given.model_dump(exclude_unset=True)})
+    return given.model_copy(
+        update={name: value for name, value in stored.items() if name not in given.model_fields_set}
+    )
 
 
 def _stored(config: MessagingConfig, secrets: SecretOpener, tenant_id: UUID) -> Iterator[tuple[str, object]]:
