@@ -200,13 +200,15 @@ class Leads:
             await self._opted_in(session, other, hashes, reason)
         return True
 
-    async def before_erasure(self, session: WriteSession, lead: Lead, now: datetime) -> None:
+    async def before_erasure(self, session: WriteSession, lead: Lead) -> None:
         """Keep hashes of the locked person's addresses before its rows are deleted.
 
         Else the next poll of the CRM, which still has the order, would make a new lead of it and write to it.
         """
         await self.opt_out(session, lead, None, "Erased at the person's request")
-        await repository.mark_erased(session, self._opt_outs.hashes(session, lead, ALL_CHANNELS), now)
+        await repository.mark_erased(
+            session, self._opt_outs.hashes(session, lead, ALL_CHANNELS), await app_now(session)
+        )
 
     async def erased_since(self, session: WriteSession, enquiry: Enquiry, asked_at: datetime) -> bool:
         """Whether the person was erased after they asked this, by any of their addresses."""

@@ -39,7 +39,7 @@ async def erase(session: WriteSession, leads: Leads, lead_id: UUID) -> None:
         message = f"the lead has an appointment at {ahead.isoformat()}: cancel it first, so that the shop's calendars are told"
         raise BadInputError(message, code="HAS_APPOINTMENT", field=("leadId",))
     held = await repository.held_about(session, lead)
-    await leads.before_erasure(session, lead, now)
+    await leads.before_erasure(session, lead)
     await session.flush()
     session.forget(lead.id)
     await repository.remove_outside(session, lead, held)

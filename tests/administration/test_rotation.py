@@ -23,7 +23,9 @@ from tests.factories import MadeTenant, make_tenant
 
 HASHES = {
     ("appointments", "manage_nonce"),
+    ("audit_log", "digest"),
     ("audit_log", "hash"),
+    ("audit_log", "salt"),
     ("chat_sessions", "code_hash"),
     ("chat_sessions", "visitor_nonce"),
     ("google_credentials", "consent_hash"),

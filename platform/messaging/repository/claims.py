@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Integer, Select, Uuid, any_, bindparam, func, select
 
 from lead_orchestrator.leads.models import Lead, MessageStatus, ScheduledMessage
 from lead_orchestrator.tenancy.sessions import WriteSession
@@ -33,7 +33,7 @@ _WITH_LEAD: Select[ScheduledMessage, Lead] = (
 CLAIM = (
     _WITH_LEAD.where(ScheduledMessage.status == MessageStatus.SCHEDULED, ScheduledMessage.due_at <= func.app_now())
     .order_by(ScheduledMessage.due_at, ScheduledMessage.id)
-    .limit(bindparam("most"))
+    .limit(bindparam("most", type_=Integer()))
 )
 """The claim: an index range of what is due, however much waits behind it. It binds `tenant` and `most`."""
 _CLAIM_OF_LEAD = CLAIM.where(ScheduledMessage.lead_id == bindparam("lead", type_=Uuid()))
