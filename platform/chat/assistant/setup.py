@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from lead_orchestrator.chat.assistant import repository
 from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantConfig, AssistantPrompt, Setup
-from lead_orchestrator.errors import BadInputError
+from lead_orchestrator.errors import BadInputError, ForbiddenError
 from lead_orchestrator.integrations.openai.models import Account
 from lead_orchestrator.tenancy.secrets import SecretBox, SecretOpener
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -81,7 +81,12 @@ async def change(session: WriteSession, wanted: Change) -> None:
 
     Raises:
         BadInputError: a text is too long.
+        ForbiddenError: the caller serves some locations only.
     """
+    if session.scope.location_ids is not None:
+        raise ForbiddenError(
+            "the assistant answers for the whole franchise, and you serve some of its locations: ask an owner"
+        )
     model, instructions = (
         _text("model", wanted.model, LONGEST_MODEL),
         _text("instructions", wanted.instructions, LONGEST_INSTRUCTIONS),

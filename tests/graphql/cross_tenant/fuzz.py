@@ -48,8 +48,8 @@ class Operation:
 
 
 def administers(root: Root) -> bool:
-    """Whether the field is an administrator's and nobody else's."""
-    return operation_rule(f"{root.operation.value.title()}.{root.name}") == ADMINISTRATORS
+    """Whether an administrator may ask for the field."""
+    return operation_rule(f"{root.operation.value.title()}.{root.name}") >= ADMINISTRATORS
 
 
 async def operations(
