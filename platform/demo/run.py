@@ -32,6 +32,7 @@ from lead_orchestrator.jobs.worker import create_worker
 from lead_orchestrator.leads.surveys.service import set_survey
 from lead_orchestrator.local import LOCAL, local_services
 from lead_orchestrator.log import get_logger
+from lead_orchestrator.sandbox.openai_world import MODEL
 from lead_orchestrator.sandbox.seed import (
     CLEAR_VIEW,
     PLATFORM_FROM_EMAIL,
@@ -124,6 +125,9 @@ async def _demo(
                 "sendgrid_base_url": sandbox.sendgrid_url,
                 "whatsapp_base_url": sandbox.whatsapp_url,
                 "google_base_url": sandbox.google_url,
+                "openai_base_url": sandbox.openai_url,
+                "openai_api_key": SecretStr("sk-demo"),
+                "openai_model": MODEL,
                 "platform_sendgrid_api_key": SecretStr(PLATFORM_SENDGRID_KEY),
                 "platform_from_email": PLATFORM_FROM_EMAIL,
                 "google_client_id": sandbox.world.google.client_id,
@@ -206,6 +210,9 @@ async def run_worker(settings: Settings) -> AsyncIterator[None]:
     worker = create_worker(settings, handle_signals=False)
     running = asyncio.create_task(worker.async_run())
     try:
+        async with asyncio.timeout(60):
+            while "ticker" not in worker.ctx and not running.done():  # noqa: ASYNC110 - arq rings no bell
+                await asyncio.sleep(0.01)
         yield
     finally:
         running.cancel()
