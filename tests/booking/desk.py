@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,23 +24,25 @@ HOUR = timedelta(hours=1)
 @dataclass(frozen=True)
 class Desk:
     stack: Stack
+    opened_at: datetime
     service_id: UUID
 
     @classmethod
     async def opened(cls, stack: Stack) -> Desk:
-        desk = cls(stack, UUID(int=0))
+        [clock] = await stack.rows("SELECT date_trunc('hour', app_now()) AS now")
+        desk = cls(stack, clock["now"], UUID(int=0))
         async with stack.services.tenancy.write(stack.scope) as session:
             await set_hours(session, desk.location_id, [Open(day, time(), time()) for day in range(7)])
             service = await upsert_service(session, ServiceChange(None, desk.location_id, "Front Windows", 60))
-        return cls(stack, service.id)
+        return replace(desk, service_id=service.id)
 
     @property
     def location_id(self) -> UUID:
         return next(found for slug, found in self.stack.locations.items() if slug.endswith("los-angeles"))
 
     def at(self, hours: int) -> datetime:
-        """So many hours after the hour it is in five days."""
-        return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=5, hours=hours)
+        """So many hours after the hour at which the desk opened by the product's clock, and five days."""
+        return self.opened_at + timedelta(days=5, hours=hours)
 
     def wanted(self, starts_at: datetime, **customer: Any) -> Wanted:
         who = Customer(**{"first_name": "Ada", "phone": phone_number(), **customer})
