@@ -162,6 +162,7 @@ class Chats:
         await _by_person(session, chat)
         message = await add_message(session, chat, ChatRole.STAFF, text, client_id=client_id)
         await self.send(session, chat, lead, text)
+        session.audit("chat.written", target=encode(Kind.CHAT_MESSAGE, message.id))
         return message
 
     async def snapshot(self, session: ReadSession, chat_id: UUID) -> Snapshot | None:

@@ -84,6 +84,7 @@ class HandOff:
             await self._tell(session, chat, lead, "released")
             if waits:
                 await await_answer(session, chat)
+            session.audit("chat.released", target=encode(Kind.CHAT_SESSION, chat.id))
         return chat
 
     async def close(self, session: WriteSession, chat_id: UUID) -> ChatSession:
@@ -97,6 +98,7 @@ class HandOff:
             await change_state(session, chat, ChatState.CLOSED, Reason.CLOSED)
             chat.visitor_nonce = chat.code_hash = None
             chat.unread = 0
+            session.audit("chat.closed", target=encode(Kind.CHAT_SESSION, chat.id))
             await session.flush()
         return chat
 

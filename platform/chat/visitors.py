@@ -124,6 +124,7 @@ class Visitors:
                 message = "the number of this conversation is confirmed: start another one for another number"
                 raise BadInputError(message, code="ALREADY_VERIFIED")
             await self._claim(session, chat, person)
+            session.audit("chat.identified", target=encode(Kind.CHAT_SESSION, chat.id))
 
     async def confirm(self, claims: Claims, code: str) -> Entered | None:
         """The visitor as the lead whose number the code was texted to; None: it is not the code, or not any more.
@@ -140,6 +141,7 @@ class Visitors:
                 return None
             chat.verified = True
             await self._complete(session, chat, lead)
+            session.audit("chat.confirmed", target=encode(Kind.CHAT_SESSION, chat.id))
             return await self._entered(session, chat)
 
     async def renew(self, secret: str) -> Entered | None:
@@ -243,7 +245,7 @@ def _service(claims: Claims) -> Scope:
     """Of what a visitor starts: a service's, of the visitor's locations."""
     if claims.tenant_id is None:
         raise NotFoundError("this token belongs to no franchise")
-    return Scope(claims.tenant_id, claims.location_ids, SUBJECT)
+    return Scope(claims.tenant_id, claims.location_ids, claims.subject)
 
 
 def _session_of(claims: Claims) -> UUID:

@@ -102,7 +102,7 @@ class Mutation(
             enquiry = _enquiry(input)
             if await tenancy_repository.location(session, enquiry.location_id) is None:
                 raise NotFoundError(f"there is no location {input.location_id}", field=("locationId",))
-            received = await info.context.services.leads.receive(session, enquiry)
+            received = await info.context.services.leads.add(session, enquiry)
             if received.enrolled:
                 info.context.something_is_due()
             return received.lead
@@ -150,7 +150,7 @@ class Mutation(
             lead = await locked_person(session, decode(Kind.LEAD, lead_id, field="leadId"))
             _check_has_address(lead, channel)
             why = text(reason, "reason", LONGEST_REASON) or "Asked for by staff"
-            await info.context.services.leads.opt_out(session, lead, [channel] if channel else None, why)
+            await info.context.services.leads.refuse(session, lead, channel, why)
             return lead
 
         return await answer(info, work, LeadPayload.of)

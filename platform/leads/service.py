@@ -111,6 +111,13 @@ class Leads:
             await self._start(session, lead, now, now + AFTER_WELCOME if enquiry.welcomed else now)
         return Received(lead, created, enrolled)
 
+    async def add(self, session: WriteSession, enquiry: Enquiry) -> Received:
+        """As `receive`, for what staff types in: with a line in the audit trail."""
+        received = await self.receive(session, enquiry)
+        action = "lead.added" if received.created else "lead.asked_again"
+        session.audit(action, target=f"lead_{received.lead.id}")
+        return received
+
     async def move(self, session: WriteSession, lead: Lead, status: LeadStatus, reason: str) -> bool:
         """Move a locked lead by what happened to it; what the table does not allow is left as it is and answers False."""
         if lead.status == status or not may_become(LeadStatus(lead.status), status):
@@ -145,6 +152,7 @@ class Leads:
             return
         lead.touches_paused = True
         await end_touches(session, lead, reason)
+        session.audit("touches.paused", target=f"lead_{lead.id}")
         became(session, lead, "touches.paused", {"reason": reason})
 
     async def resume(self, session: WriteSession, lead: Lead) -> None:
@@ -164,6 +172,7 @@ class Leads:
         if touch is not None:
             touch.status, touch.decision = MessageStatus.SCHEDULED, "Resumed by staff"
             touch.due_at = max(touch.due_at, now)
+        session.audit("touches.resumed", target=f"lead_{lead.id}")
         became(session, lead, "touches.resumed", None)
 
     async def opt_out(self, session: WriteSession, lead: Lead, channels: Iterable[Channel] | None, reason: str) -> None:
@@ -178,6 +187,12 @@ class Leads:
             mine = self._opt_outs.hashes(session, other, wanted)
             hit = {channel for channel, value in mine.items() if hashes.get(channel) == value}
             await self._opted_out(session, other, hit, reason)
+
+    async def refuse(self, session: WriteSession, lead: Lead, channel: Channel | None, reason: str) -> None:
+        """As `opt_out`, because staff says so: with a line in the audit trail."""
+        await self.opt_out(session, lead, [channel] if channel else None, reason)
+        detail = {"channels": [channel.value] if channel else [one.value for one in ALL_CHANNELS]}
+        session.audit("lead.opted_out", target=f"lead_{lead.id}", detail=detail)
 
     async def opt_in(
         self,

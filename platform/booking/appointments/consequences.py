@@ -74,7 +74,7 @@ async def record(session: WriteSession, row: Appointment, what: str, lead: Lead 
     if lead is not None:
         detail = {"appointmentId": target, "startsAt": row.starts_at.isoformat(), "status": row.status}
         session.record(f"appointment.{what}", location_id=row.location_id, lead_id=lead.id, detail=detail)
-    session.audit(f"appointment.{what}", target=target, detail={"startsAt": row.starts_at.isoformat()})
+    session.audit(f"appointment.{what}", target=target, detail={"status": row.status})
 
 
 def new_nonce() -> bytes:

@@ -83,6 +83,7 @@ class GoogleConnections:
         verifier = new_token()
         row.consent_hash, row.consent_by = token_hash(state), session.scope.subject
         row.consent_verifier = self.secrets.seal(session.scope.tenant_id, "google_consent", verifier)
+        session.audit("calendar.consent_asked", target=encode(Kind.LOCATION, location_id))
         return self.oauth.authorization_url(
             state=state, challenge=challenge_of(verifier), redirect_uri=self.redirect_uri
         )

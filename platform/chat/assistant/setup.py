@@ -16,6 +16,7 @@ from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 __all__ = ["Change", "Defaults", "Setups", "change", "keep_key"]
 
 LONGEST_INSTRUCTIONS, LONGEST_MODEL = 8_000, 200
+_AUDITED = "enabled", "model", "instructions"
 LEAD_TOKENS_A_DAY = 60_000
 API_KEY = "openai_api_key"
 """The field name under which the key is sealed."""
@@ -92,6 +93,7 @@ async def change(session: WriteSession, wanted: Change) -> None:
         _text("instructions", wanted.instructions, LONGEST_INSTRUCTIONS),
     )
     row = await repository.lock_config(session)
+    before = row.enabled, row.model, row.prompt_version
     if wanted.enabled is not None:
         row.enabled = wanted.enabled
     if model is not None:
@@ -99,8 +101,9 @@ async def change(session: WriteSession, wanted: Change) -> None:
     if instructions is not None and instructions != await repository.instructions(session, row.prompt_version):
         await _new_version(session, row, instructions)
     await session.flush()
-    detail = {"enabled": row.enabled, "model": row.model, "promptVersion": row.prompt_version}
-    session.audit("assistant.changed", target=f"tenant_{session.scope.tenant_id}", detail=detail)
+    now = row.enabled, row.model, row.prompt_version
+    if changed := [name for name, old, new in zip(_AUDITED, before, now, strict=True) if old != new]:
+        session.audit("assistant.changed", target=f"tenant_{session.scope.tenant_id}", detail={"fields": changed})
 
 
 async def _new_version(session: WriteSession, row: AssistantConfig, instructions: str) -> None:

@@ -14,7 +14,7 @@ import asyncpg
 import graphql
 from redis.asyncio import Redis
 
-from lead_orchestrator.app import graphql_services
+from lead_orchestrator.app import RequestLog, graphql_services
 from lead_orchestrator.chat.live import Live
 from lead_orchestrator.graphql.app import GraphQLServices, create_graphql_app
 from lead_orchestrator.graphql.events.sockets import open_sockets
@@ -201,7 +201,7 @@ async def open_arena(
         sockets = await stack.enter_async_context(opening)
         clients = []
         for served in (whole, replace(whole, reader=None)):
-            address = await stack.enter_async_context(serve(create_graphql_app(served, sockets)))
+            address = await stack.enter_async_context(serve(RequestLog(create_graphql_app(served, sockets))))
             http = await stack.enter_async_context(open_http(address, timeout=30))
             clients.append(Api(http, issuer, []))
         admin = await asyncpg.connect(database.admin_url)

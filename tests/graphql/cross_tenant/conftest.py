@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from tests.database import Cluster
+from tests.graphql.cross_tenant.acts import Act, all_done
 from tests.graphql.cross_tenant.arena import Arena, open_arena
 from tests.graphql.cross_tenant.seeds import Seed, seeded
+from tests.graphql.cross_tenant.trails import Vocabulary
 from tests.stack import stack_settings
+from tests.tenancy.rows import read_schema
 
 ABANDONED = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 """For tests in which many fields fail: the executor abandons the resolvers beside one that failed before they have begun."""
@@ -38,3 +42,17 @@ async def arena(cluster: Cluster, seed: Seed) -> AsyncIterator[Arena]:
     """Over a clone of the seed that is this test's own."""
     async with cluster.clone("arena", template=seed.database.name) as database, open_arena(database, seed) as arena:
         yield arena
+
+
+@pytest_asyncio.fixture(scope="package")
+async def acts(cluster: Cluster, seed: Seed) -> Mapping[str, Act]:
+    return await all_done(cluster, seed)
+
+
+@pytest_asyncio.fixture(scope="package")
+async def vocabulary(seed: Seed) -> Vocabulary:
+    admin = await asyncpg.connect(seed.database.admin_url)
+    try:
+        return Vocabulary(await read_schema(admin))
+    finally:
+        await admin.close()

@@ -22,7 +22,7 @@ from tests.graphql.cross_tenant.fuzz import STORED, Fuzz, operations
 from tests.graphql.cross_tenant.pools import pools_of
 from tests.graphql.cross_tenant.seeds import Seed
 from tests.graphql.cross_tenant.subscribing import listen
-from tests.graphql.cross_tenant.twins import refusal
+from tests.graphql.cross_tenant.twins import tried
 
 pytestmark = ABANDONED
 LOCATION_POLICIES = """
@@ -130,7 +130,7 @@ async def test_a_location_policy_that_is_gone_is_found(
 async def test_an_operation_without_a_twin_is_named(arena: Arena) -> None:
     [nothing] = await operations(arena, OperationType.MUTATION, only=["createLead"], registered={})
 
-    told = await refusal(arena, nothing)
+    told = (await tried(arena, nothing)).refused
 
     assert told is not None
     assert told.startswith("createLead has no positive twin")

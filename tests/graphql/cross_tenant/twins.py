@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tests.graphql.cross_tenant.arena import Arena
@@ -12,7 +14,7 @@ from tests.graphql.cross_tenant.documents import Document, Writer
 from tests.graphql.cross_tenant.forging import exact
 from tests.graphql.cross_tenant.fuzz import Operation, ask
 
-__all__ = ["refusal"]
+__all__ = ["Tried", "tried"]
 
 ADVICE = (
     "{name} has no positive twin: with its example it shows nothing of the franchise and changes nothing.\n"
@@ -20,21 +22,31 @@ ADVICE = (
 )
 
 
-async def refusal(arena: Arena, operation: Operation) -> str | None:
-    """Why nobody whom it belongs to could do it; None when somebody could, by every way there is to ask."""
+@dataclass(frozen=True)
+class Tried:
+    """`refused` says why nobody whom it belongs to could do it; None when somebody could, by every way there is to ask, the last
+    time with `token` and `variables`."""
+
+    refused: str | None
+    token: str = ""
+    variables: Mapping[str, Any] | None = None
+
+
+async def tried(arena: Arena, operation: Operation) -> Tried:
+    """As everybody in turn who is one of them the right one."""
     writer = Writer(arena.core, random.Random(1))  # noqa: S311 - no secret
-    told = ""
+    last = Tried("")
     for document in writer.variants(operation.root, 1)[: 1 if operation.mutates else None]:
-        told = await _refusal(arena, operation, document)
-        if not told:
-            return None
-    return told
+        last = await _tried(arena, operation, document)
+        if last.refused is None:
+            break
+    return last
 
 
-async def _refusal(arena: Arena, operation: Operation, document: Document) -> str:
+async def _tried(arena: Arena, operation: Operation, document: Document) -> Tried:
     side = arena.side(arena.seed.ours)
     canaries, watch = await arena.secrets(side), Fingerprint(side)
-    variables = exact(document, operation.arguments)
+    variables, worked = exact(document, operation.arguments), Tried("")
     for api in [arena.planned] if operation.mutates else [arena.planned, arena.plain]:
         before = await watch.read()
         answers = []
@@ -43,11 +55,12 @@ async def _refusal(arena: Arena, operation: Operation, document: Document) -> st
             answers.append(f"{role.value}: {json.dumps(answer)}")
             works = operation.example.wordless or canaries.found(answer) or await watch.read() != before
             if works and not _errors(answer, withheld=bool(operation.example.withheld)):
+                worked = Tried(None, token, variables)
                 break
         else:
             asked = f"{document.text}\n{json.dumps(variables)}"
-            return ADVICE.format(name=operation.root.name, asked=asked, answers="\n".join(answers))
-    return ""
+            return Tried(ADVICE.format(name=operation.root.name, asked=asked, answers="\n".join(answers)))
+    return worked
 
 
 def _errors(answer: Any, *, withheld: bool) -> list[Any]:
