@@ -89,7 +89,8 @@ class _Everything(Side):
 
 
 async def _heads(admin: Connection) -> Mapping[UUID, int]:
-    return dict(await admin.fetch("SELECT tenant_id, max(number) FROM audit_log GROUP BY tenant_id"))
+    found = await admin.fetch("SELECT tenant_id, max(number) AS number FROM audit_log GROUP BY tenant_id")
+    return {row["tenant_id"]: row["number"] for row in found}
 
 
 async def _lines(admin: Connection, heads: Mapping[UUID, int]) -> Sequence[Line]:
