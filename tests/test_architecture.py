@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def project(tmp_path: Path) -> Path:
     """A project of empty packages in our layout, under our contracts."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("graphql", "chat", "leads", "integrations", "tenancy", "sandbox", "embedded"):
+    for package in ("graphql", "chat", "leads", "integrations", "tenancy", "sandbox", "embedded", "cli"):
         (tmp_path / "platform" / package).mkdir(parents=True)
         (tmp_path / "platform" / package / "__init__.py").touch()
-    for module in ("app", "cli", "db", "log"):
+    for module in ("app", "db", "log"):
         (tmp_path / "platform" / f"{module}.py").touch()
     (tmp_path / "lead_orchestrator").symlink_to("platform")
     return tmp_path
@@ -75,7 +75,12 @@ def test_an_import_against_the_direction_is_found(project: Path, module: str, im
 
 @pytest.mark.parametrize(
     ("module", "imported"),
-    [("graphql/schema.py", "leads"), ("cli.py", "sandbox"), ("sandbox/world.py", "log"), ("chat/service.py", "leads")],
+    [
+        ("graphql/schema.py", "leads"),
+        ("cli/processes.py", "sandbox"),
+        ("sandbox/world.py", "log"),
+        ("chat/service.py", "leads"),
+    ],
 )
 def test_an_import_along_the_direction_is_fine(project: Path, module: str, imported: str) -> None:
     (project / "platform" / module).write_text(f"import lead_orchestrator.{imported}\n")

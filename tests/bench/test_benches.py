@@ -16,7 +16,7 @@ from lead_orchestrator.bench.graphql_operations import normalised, operations
 from lead_orchestrator.bench.graphql_peer import PeerUnavailableError, install_peer
 from lead_orchestrator.bench.load import LoadProcess, Round, request_bytes
 from lead_orchestrator.bench.stage import milliseconds
-from lead_orchestrator.cli import BENCHES, BenchName
+from lead_orchestrator.cli.measurements import BENCHES, BenchName
 from lead_orchestrator.graphql.schema import make_schema
 
 ID = "0198c2f0-0000-7000-8000-000000000001"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lead_orchestrator.cli import CHAOS, ChaosName
+from lead_orchestrator.cli.measurements import CHAOS, ChaosName
 
 
 def test_every_chaos_can_be_named() -> None:
