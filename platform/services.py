@@ -12,6 +12,7 @@ import httpx
 
 from lead_orchestrator.administration.connections import Connections
 from lead_orchestrator.administration.credentials import Credentials
+from lead_orchestrator.administration.means import Means
 from lead_orchestrator.administration.onboarding import Saga
 from lead_orchestrator.administration.tenants import Tenants
 from lead_orchestrator.booking.appointments.service import Appointments
@@ -212,6 +213,7 @@ def _wire(
         WhatsAppNumbers(http, settings.whatsapp_base_url),
         OpenAIKeys(http, settings.openai_base_url),
     )
+    means = Means(tenancy, secrets, onboarding, credentials, catalog)
     return Services(
         settings=settings,
         tenancy=tenancy,
@@ -235,8 +237,8 @@ def _wire(
         assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups, lease=settings.answer_lease_seconds),
         onboarding=onboarding,
         tenants=Tenants(tenancy),
-        saga=Saga(tenancy, secrets, onboarding, credentials, catalog, accounts.staff),
-        connections=Connections(tenancy, secrets, onboarding, credentials, catalog),
+        saga=Saga(means, accounts.staff),
+        connections=Connections(means),
         catalog=catalog,
         calendars=calendars,
         people=accounts,

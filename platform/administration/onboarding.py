@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from lead_orchestrator.administration import repository
-from lead_orchestrator.administration.credentials import Credentials
-from lead_orchestrator.catalog.sync import CatalogSync, store
+from lead_orchestrator.administration.means import Means
+from lead_orchestrator.catalog.sync import store
 from lead_orchestrator.chat.assistant.setup import keep_key
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.leads.ingestion.replay import replay_unrouted
@@ -18,9 +18,8 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy import repository as tenancy_repository
 from lead_orchestrator.tenancy.accounts.people import People
 from lead_orchestrator.tenancy.franchise import Franchise
-from lead_orchestrator.tenancy.onboarding import Asked, Onboarded, Onboarding
-from lead_orchestrator.tenancy.secrets import SecretBox
-from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
+from lead_orchestrator.tenancy.onboarding import Asked, Onboarded
+from lead_orchestrator.tenancy.sessions import Scope, WriteSession
 from lead_orchestrator.tenancy.tokens import Role
 
 __all__ = ["Made", "Saga", "request_hash"]
@@ -47,21 +46,8 @@ class Made:
 class Saga:
     """Onboards franchises."""
 
-    def __init__(
-        self,
-        tenancy: Tenancy,
-        secrets: SecretBox,
-        onboarding: Onboarding,
-        credentials: Credentials,
-        catalog: CatalogSync,
-        people: People,
-    ) -> None:
-        self._tenancy = tenancy
-        self._secrets = secrets
-        self._onboarding = onboarding
-        self._credentials = credentials
-        self._catalog = catalog
-        self._people = people
+    def __init__(self, means: Means, people: People) -> None:
+        self._means, self._people = means, people
 
     async def onboard(
         self, franchise: Franchise, *, actor: str, key: str | None = None, template_id: UUID | None = None
@@ -76,21 +62,22 @@ class Saga:
             NotFoundError: there is no such template.
             UnavailableError: a service is away: ask again with the same key.
         """
-        await self._check_template(template_id)
         asked = Asked(actor, key, request_hash(franchise, template_id)) if key else None
-        known = await self._onboarding.known(asked) if asked else None
-        made = await self._made(known) if known else await self._register(franchise, actor, asked)
+        made = await self._made_before(asked, template_id) or await self._register(franchise, actor, asked)
         scope = Scope.service(made.tenant_id, actor)
-        finished = await self._finished(scope)
-        await self._step(scope, "texts", lambda session: self._clone_texts(session, template_id))
+        async with self._means.tenancy.read(scope) as session:
+            before = await repository.progress(session)
+        if "texts" not in before.steps:
+            await self._step(scope, "texts", lambda session: self._clone_texts(session, template_id))
         if franchise.messaging is not None and franchise.messaging.openai_api_key is not None:
-            async with self._tenancy.write(scope) as session:
-                await keep_key(session, self._secrets, franchise.messaging.openai_api_key)
+            async with self._means.tenancy.write(scope) as session:
+                await keep_key(session, self._means.secrets, franchise.messaging.openai_api_key)
         for location_id in made.location_ids.values():
-            await self._sync_catalog(scope, location_id)
-        replayed = await replay_unrouted(self._tenancy, made.tenant_id)
-        invitation = await self._invite(scope, franchise.owner_email)
-        secret = None if finished else await self._webhook_secret(scope, franchise)
+            if _catalog_of(location_id) not in before.steps:
+                await self._sync_catalog(scope, location_id)
+        replayed = await replay_unrouted(self._means.tenancy, made.tenant_id)
+        invitation = None if "owner" in before.steps else await self._invite(scope, franchise.owner_email)
+        secret = None if before.finished else made.webhook_secret or await self._webhook_secret(scope, franchise)
         return Made(
             made.tenant_id,
             made.created,
@@ -102,28 +89,23 @@ class Saga:
         )
 
     async def _register(self, franchise: Franchise, actor: str, asked: Asked | None) -> Onboarded:
-        checked = await self._credentials.check(franchise.messaging) if franchise.messaging else frozenset[str]()
-        return await self._onboarding.onboard(franchise, actor=actor, asked=asked, checked=checked)
+        checked = await self._means.credentials.check(franchise.messaging) if franchise.messaging else frozenset[str]()
+        return await self._means.onboarding.onboard(franchise, actor=actor, asked=asked, checked=checked)
 
-    async def _made(self, tenant_id: UUID) -> Onboarded:
-        async with self._tenancy.platform() as session:
-            return Onboarded(tenant_id, False, await tenancy_repository.location_ids(session, tenant_id), None)
-
-    async def _check_template(self, template_id: UUID | None) -> None:
-        if template_id is None:
-            return
-        async with self._tenancy.platform() as session:
-            if await repository.tenant(session, template_id) is None:
+    async def _made_before(self, asked: Asked | None, template_id: UUID | None) -> Onboarded | None:
+        """What the same request began to make, if it was sent before; checks first what it names."""
+        async with self._means.tenancy.platform() as session:
+            if template_id is not None and await repository.tenant(session, template_id) is None:
                 message = f"there is no franchise tenant_{template_id} to take touches and texts from"
                 raise NotFoundError(message, field=("templateTenantId",))
-
-    async def _finished(self, scope: Scope) -> bool:
-        async with self._tenancy.read(scope) as session:
-            return await repository.onboarding_finished(session)
+            known = await self._means.onboarding.known(session, asked) if asked else None
+            if known is None:
+                return None
+            return Onboarded(known, False, await tenancy_repository.location_ids(session, known), None)
 
     async def _step(self, scope: Scope, name: str, work: Work) -> bool:
         """Do `work` and write down that it is done, both or neither; False if it was done before."""
-        async with self._tenancy.write(scope) as session:
+        async with self._means.tenancy.write(scope) as session:
             taken = await repository.take_step(session, name)
             if taken:
                 await work(session)
@@ -132,7 +114,7 @@ class Saga:
     async def _clone_texts(self, session: WriteSession, template_id: UUID | None) -> None:
         if template_id is None or template_id == session.scope.tenant_id:
             return
-        async with self._tenancy.read(Scope.service(template_id, session.scope.subject)) as source:
+        async with self._means.tenancy.read(Scope.service(template_id, session.scope.subject)) as source:
             touches, templates = texts = await repository.tenant_texts(source)
         await repository.add_texts(session, texts)
         detail = {"touches": len(touches), "templates": len(templates)}
@@ -140,12 +122,8 @@ class Saga:
 
     async def _sync_catalog(self, scope: Scope, location_id: UUID) -> None:
         """A location without ShopMonkey has no catalog to read, and a key that may not read it shows in readiness."""
-        name = f"catalog:{location_id}"
-        async with self._tenancy.read(scope) as session:
-            if await repository.step_done(session, name):
-                return
         try:
-            fetched = await self._catalog.fetch(scope, location_id)
+            fetched = await self._means.catalog.fetch(scope, location_id)
         except BadInputError as error:
             _log.warning("catalog_not_synced", location_id=str(location_id), code=error.code)
             return
@@ -153,7 +131,7 @@ class Saga:
         async def work(session: WriteSession) -> None:
             await store(session, fetched)
 
-        await self._step(scope, name, work)
+        await self._step(scope, _catalog_of(location_id), work)
 
     async def _invite(self, scope: Scope, email: str | None) -> str | None:
         """The last step, with which the onboarding has ended; the link, if the invitation was made now. The mail leaves by
@@ -184,9 +162,14 @@ class Saga:
         """The one that was made here, for whoever has not been shown it yet."""
         if franchise.crm is None or franchise.crm.webhook_secret is not None:
             return None
-        async with self._tenancy.platform() as session:
+        async with self._means.tenancy.platform() as session:
             sealed = await tenancy_repository.crm_secret(session, scope.tenant_id)
-        return self._secrets.open(scope.tenant_id, "shopmonkey_webhook_secret", sealed) if sealed else None
+        return self._means.secrets.open(scope.tenant_id, "shopmonkey_webhook_secret", sealed) if sealed else None
+
+
+def _catalog_of(location_id: UUID) -> str:
+    """The step that reads the location's catalog."""
+    return f"catalog:{location_id}"
 
 
 def request_hash(franchise: Franchise, template_id: UUID | None) -> bytes:

@@ -20,6 +20,7 @@ from lead_orchestrator.tenancy.sessions import PlatformSession, ReadSession, Wri
 from lead_orchestrator.touches.models import TouchTemplate
 
 __all__ = [
+    "Progress",
     "ReadinessFacts",
     "SealedRow",
     "add_texts",
@@ -28,13 +29,12 @@ __all__ = [
     "finish_onboarding",
     "locations",
     "lock_tenant",
-    "onboarding_finished",
+    "progress",
     "readiness_facts",
     "seal_administrator_again",
     "seal_again",
     "sealed_administrators",
     "sealed_rows",
-    "step_done",
     "take_step",
     "tenant",
     "tenant_texts",
@@ -63,14 +63,18 @@ async def take_step(session: WriteSession, name: str) -> bool:
     return await session.scalar(statement, {"tenant": session.scope.tenant_id, "name": name}) is not None
 
 
-async def step_done(session: ReadSession, name: str) -> bool:
-    statement = text("SELECT :name = ANY (steps) FROM onboardings WHERE tenant_id = :tenant")
-    return bool(await session.scalar(statement, {"tenant": session.scope.tenant_id, "name": name}))
+@dataclass(frozen=True)
+class Progress:
+    """Which steps of an onboarding are done, and whether it ended once."""
+
+    steps: frozenset[str]
+    finished: bool
 
 
-async def onboarding_finished(session: ReadSession) -> bool:
-    statement = text("SELECT finished_at IS NOT NULL FROM onboardings WHERE tenant_id = :tenant")
-    return bool(await session.scalar(statement, {"tenant": session.scope.tenant_id}))
+async def progress(session: ReadSession) -> Progress:
+    statement = text("SELECT steps, finished_at IS NOT NULL AS finished FROM onboardings WHERE tenant_id = :tenant")
+    row = (await session.execute(statement, {"tenant": session.scope.tenant_id})).one()
+    return Progress(frozenset(row.steps), row.finished)
 
 
 async def finish_onboarding(session: WriteSession) -> None:

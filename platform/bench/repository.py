@@ -16,9 +16,18 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.db import database_url
 from lead_orchestrator.messaging.repository import CLAIM
-from lead_orchestrator.tenancy.sessions import WriteSession
+from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["BareInserts", "add_appointments", "add_mirrored", "add_waiting_leads", "explain_claim", "transactions"]
+__all__ = [
+    "BareInserts",
+    "add_appointments",
+    "add_mirrored",
+    "add_waiting_leads",
+    "count_relations",
+    "explain_claim",
+    "transactions",
+    "visible",
+]
 
 _LEADS = text("""
   INSERT INTO leads (tenant_id, location_id, first_name, phone, source, enrolled_at, consented, created_at, last_activity_at)
@@ -53,6 +62,23 @@ async def count_relations(admin_url: str) -> int:
         found = int(await connection.scalar(text("SELECT count(*) FROM pg_class")) or 0)
     await engine.dispose()
     return found
+
+
+_ONBOARDED = (
+    *("locations", "location_hours", "bays", "tenant_crm_configs", "tenant_messaging_configs", "onboardings"),
+    *("touch_templates", "message_templates", "service_catalog", "users", "invitations", "audit_log", "tenant_heads"),
+)
+_SEEN = " UNION ALL ".join(f"SELECT tenant_id FROM {table}" for table in _ONBOARDED)  # noqa: S608 - names of this file
+_VISIBLE = text(
+    "SELECT count(*) FILTER (WHERE tenant_id = :tenant), count(*) FILTER (WHERE tenant_id <> :tenant)"  # noqa: S608 - names of this file
+    f" FROM ({_SEEN}) AS seen"
+)
+
+
+async def visible(session: ReadSession) -> tuple[int, int]:
+    """How many rows of what onboarding makes the session sees: of its tenant, and of others. Nothing but the policies limits it."""
+    own, others = (await session.execute(_VISIBLE, {"tenant": session.scope.tenant_id})).one()
+    return int(own), int(others)
 
 
 _TAKEN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from lead_orchestrator.catalog.models import Closure, Service
@@ -14,6 +14,7 @@ from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
 __all__ = [
     "add",
+    "add_services",
     "closures_by_id",
     "closures_of",
     "crm_key",
@@ -135,6 +136,12 @@ async def closures_of(session: ReadSession, location_ids: Sequence[UUID]) -> Map
 async def closures_by_id(session: ReadSession, ids: Sequence[UUID]) -> Mapping[UUID, Closure]:
     statement = select(Closure).where(Closure.tenant_id == session.scope.tenant_id, Closure.id.in_(ids))
     return {row.id: row for row in await session.scalars(statement)}
+
+
+async def add_services(session: WriteSession, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert services of the tenant, all at once; each row has the same columns."""
+    if rows:
+        await session.execute(insert(Service), [{"tenant_id": session.scope.tenant_id, **row} for row in rows])
 
 
 def add(session: WriteSession, row: Service | Closure) -> None:

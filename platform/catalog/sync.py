@@ -93,47 +93,49 @@ async def store(session: WriteSession, fetched: Fetched) -> Sequence[Service]:
     await repository.lock_catalog(session)
     now = await app_now(session)
     held = await repository.synced_services(session, fetched.location_id)
-    added = 0
+    new = [row for row in fetched.services if row.id not in held and _plain(row.name) and row.offered]
+    await repository.add_services(session, [_new(row, now) | {"location_id": fetched.location_id} for row in new])
     for row in fetched.services:
-        service = held.get(row.id)
-        if service is None and row.name and row.offered:
-            service = _new(session.scope.tenant_id, fetched.location_id, row)
-            repository.add(session, service)
-            added += 1
-        if service is not None:
+        if (service := held.get(row.id)) is not None:
             _take(service, row, now)
     for absent in fetched.gone & held.keys():
         held[absent].bookable = False
     await session.flush()
-    detail = {"services": len(fetched.services), "added": added, "gone": len(fetched.gone)}
+    detail = {"services": len(fetched.services), "added": len(new), "gone": len(fetched.gone)}
     session.audit("catalog.synced", target=encode(Kind.LOCATION, fetched.location_id), detail=detail)
     offered = await repository.offered_at(session, [fetched.location_id], active_only=False)
     return offered[fetched.location_id]
 
 
-def _new(tenant_id: UUID, location_id: UUID, row: CannedService) -> Service:
+def _new(row: CannedService, now: datetime) -> dict[str, object]:
     category = category_of(row.name or "")
-    return Service(
-        tenant_id=tenant_id,
-        location_id=location_id,
-        shopmonkey_id=row.id,
-        category=category,
-        duration_minutes=default_minutes(category),
-        duration_is_set=False,
-        display_order=min(max(row.bookable_ordinal or 0, 0), LAST_PLACE),
-    )
+    return {
+        "shopmonkey_id": row.id,
+        "description": None,
+        "category": category,
+        "duration_minutes": default_minutes(category),
+        "display_order": min(max(row.bookable_ordinal or 0, 0), LAST_PLACE),
+        **_theirs(row, now),
+    }
 
 
 def _take(service: Service, row: CannedService, now: datetime) -> None:
-    """Name, note, price and whether it may be booked are ShopMonkey's; the rest is ours."""
-    service.name = _plain(row.name) or service.name
-    service.description = _plain(row.note) or service.description
-    price = row.price_cents
-    service.price_cents = price if price is None or price <= HIGHEST_CENTS else None
-    service.bookable = row.offered
-    service.synced_at = now
+    for name, value in _theirs(row, now).items():
+        setattr(service, name, value)
     if not service.duration_is_set:
         service.duration_minutes = default_minutes(service.category)
+
+
+def _theirs(row: CannedService, now: datetime) -> dict[str, object]:
+    """Price and whether it may be booked are ShopMonkey's, and name and note where it has one; the rest is ours."""
+    price = row.price_cents
+    words = {"name": _plain(row.name), "description": _plain(row.note)}
+    return {
+        **{column: said for column, said in words.items() if said},
+        "price_cents": price if price is None or price <= HIGHEST_CENTS else None,
+        "bookable": row.offered,
+        "synced_at": now,
+    }
 
 
 def _plain(words: str | None) -> str:

@@ -70,7 +70,8 @@ class Onboarding:
         await self.check_locations(franchise.crm, franchise.locations)
         async with self._tenancy.platform() as session:
             if asked is not None:
-                known = await self._known(session, asked)
+                await repository.lock_onboarding(session, f"{asked.subject}:{asked.key}")
+                known = await self.known(session, asked)
                 if known is not None:
                     return Onboarded(known, False, await repository.location_ids(session, known), None)
             now: datetime = (await session.execute(repository.REAL_NOW)).scalar_one()
@@ -90,14 +91,20 @@ class Onboarding:
             await session.audit(tenant_id, action, actor=actor, target=f"tenant_{tenant_id}")
         return Onboarded(tenant_id, created, ids, secret, sendgrid_key)
 
-    async def known(self, asked: Asked) -> UUID | None:
+    async def known(self, session: PlatformSession, asked: Asked) -> UUID | None:
         """The tenant that this request began to make, if it was sent before.
 
         Raises:
             BadInputError: it was sent for something else.
         """
-        async with self._tenancy.platform() as session:
-            return await self._known(session, asked)
+        found = await repository.onboarding_of(session, asked.subject, asked.key)
+        if found is None:
+            return None
+        tenant_id, request_hash = found
+        if request_hash != asked.request_hash:
+            message = "this idempotencyKey was used for another franchise: take a new one for each"
+            raise BadInputError(message, code="IDEMPOTENCY_KEY_REUSED", field=("idempotencyKey",))
+        return tenant_id
 
     async def add_location(self, session: PlatformSession, tenant_id: UUID, place: NewLocation) -> UUID:
         """Write one more location; who asks has read its ShopMonkey location with the tenant's key.
@@ -170,17 +177,6 @@ class Onboarding:
             await repository.drop_other_routes(session, kind, tenant_id, key)
         await self._claim(session, tenant_id, claims)
         return await self._sendgrid_key(session, tenant_id, given)
-
-    async def _known(self, session: PlatformSession, asked: Asked) -> UUID | None:
-        await repository.lock_onboarding(session, f"{asked.subject}:{asked.key}")
-        found = await repository.onboarding_of(session, asked.subject, asked.key)
-        if found is None:
-            return None
-        tenant_id, request_hash = found
-        if request_hash != asked.request_hash:
-            message = "this idempotencyKey was used for another franchise: take a new one for each"
-            raise BadInputError(message, code="IDEMPOTENCY_KEY_REUSED", field=("idempotencyKey",))
-        return tenant_id
 
     async def _locate(self, session: PlatformSession, tenant_id: UUID, place: NewLocation) -> UUID:
         values = place.model_dump(include={"name", "timezone", "shopmonkey_location_id", "phone", "address", "bays"})

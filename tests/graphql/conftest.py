@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from lead_orchestrator.administration.connections import Connections
 from lead_orchestrator.administration.credentials import Credentials
+from lead_orchestrator.administration.means import Means
 from lead_orchestrator.administration.onboarding import Saga
 from lead_orchestrator.administration.service import Administration
 from lead_orchestrator.administration.support import Support
@@ -83,15 +84,15 @@ def _administration(tenancy: Tenancy, secret_box: SecretBox, issuer: TokenIssuer
     )
     texts, mails = TwilioAccounts(http, nowhere), SendGridAccounts(http, nowhere)
     accounts = texts, mails, WhatsAppNumbers(http, nowhere), OpenAIKeys(http, nowhere)
-    parts = tenancy, secret_box, onboarding, Credentials(*accounts), catalog
+    means = Means(tenancy, secret_box, onboarding, Credentials(*accounts), catalog)
     links = AccountLinks(
         tenancy, Lookups(tenancy.engines.app), signer, Passwords(HashCost(1, 8)), "https://app.example.com"
     )
     return Administration(
         Tenants(tenancy),
         Support(tenancy, issuer),
-        Saga(*parts, People(links, mails=False)),
-        Connections(*parts),
+        Saga(means, People(links, mails=False)),
+        Connections(means),
         "https://app.example.com/webhooks",
     )
 

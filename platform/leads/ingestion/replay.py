@@ -85,6 +85,8 @@ async def replay_unrouted(tenancy: Tenancy, tenant_id: UUID) -> int:
         }
     async with tenancy.platform() as platform:
         waiting = await tenancy_repository.unrouted(platform, list(locations))
+    if not waiting:
+        return 0
     stored = await _store(tenancy, scope, waiting, locations)
     async with tenancy.platform() as platform:
         await tenancy_repository.mark_replayed(platform, [row.id for row in waiting])
