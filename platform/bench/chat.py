@@ -1,71 +1,124 @@
-"""How long a customer waits for the first words, once the model has spoken its first sentence; the debounce is left aside."""
+"""How long a customer at the chat page waits for the first words, once the model has spoken its first sentence; and what open
+conversations cost the api's process.
+
+Everything is as in production: visitors on sockets in a process of their own, an api and a worker in theirs, and the model behind
+HTTP and the real SDK. The sandbox, in this process, says when the first sentence of each answer was whole.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from time import perf_counter
-from uuid import UUID
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from lead_orchestrator.bench.conversing import Talk, sell
+from lead_orchestrator.bench.chat_visitors import Heard, Visitors
+from lead_orchestrator.bench.conversing import sell
 from lead_orchestrator.bench.stage import Stage, milliseconds, open_stage
-from lead_orchestrator.chat.models import ChatRole
+from lead_orchestrator.chaos.nursery import nursery
+from lead_orchestrator.demo.franchises import slug
+from lead_orchestrator.sandbox.seed import SUN_SHADE
 from lead_orchestrator.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["Size", "converse", "run"]
 
-AT_ONCE = 50
 PACE = 0.02
-_ROUNDS, _QUICK_ROUNDS = 6, 1
+TARGETS = {"firstDeltaP95Ms": 300, "conversationsMegabytes": 300}
+_QUESTIONS = ("How much for ceramic tint? My plate is {plate}", "What are your hours? My plate is {plate}")
+_DEBOUNCE = 1.0
+_SHOP = slug(f"{SUN_SHADE.name} {SUN_SHADE.locations[0].name}")
+_UNCOUNTED = 10**6
+"""Of one address in a minute: all visitors come from one."""
 
 
-@dataclass
-class _Stopwatch:
-    """When the first words of each conversation's answer came."""
+@dataclass(frozen=True)
+class Size:
+    """`waves` of customers, `at_once` in each. Those of earlier waves stay: the last ones are answered while all are open."""
 
-    first: dict[UUID, float] = field(default_factory=dict)
+    waves: int
+    at_once: int = 50
 
-    async def typing(self, chat_id: UUID, role: ChatRole) -> None:
-        """Nothing is measured."""
 
-    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - a protocol
-        self.first.setdefault(chat_id, perf_counter())
+_WHOLE, _QUICK = Size(waves=20), Size(waves=1)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and when the model's first sentence of it was whole."""
+
+    heard: Heard
+    spoken: float
+
+    @property
+    def words(self) -> float:
+        """When the customer saw some of it."""
+        return self.heard.whole if self.heard.first is None else self.heard.first
 
 
 async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
-    """`AT_ONCE` customers ask at the same time; the sandbox's model, in this process too, says when its first sentence was whole."""
-    waits, answers = list[float](), list[float]()
-    async with open_stage(settings) as stage:
-        await sell(stage, bays=AT_ONCE)
-        stage.services.assistant.prepare()
-        stage.sandbox.world.openai.pace = PACE
-        for number in range(_QUICK_ROUNDS if quick else _ROUNDS):
-            some_waits, some_answers = await _round(stage, number)
-            waits += some_waits
-            answers += some_answers
+    """`firstDelta` counts from the model's first whole sentence, `firstWords` from the question, less the debounce."""
+    open_to_many = settings.model_copy(update={"public_writes_per_minute": _UNCOUNTED})
+    with tempfile.TemporaryDirectory(prefix="lead-bench-") as folder:
+        async with open_stage(open_to_many) as stage:
+            return await converse(stage, _QUICK if quick else _WHOLE, Path(folder) / "log")
+
+
+async def converse(stage: Stage, size: Size, log: Path) -> dict[str, object]:
+    """On a stage whose public is let in as often as it comes."""
+    await sell(stage, bays=size.at_once)
+    stage.sandbox.world.openai.pace = PACE
+    async with nursery(stage.settings, log, LOG_LEVEL="ERROR") as processes:
+        worker, api = await processes.start(), await processes.start_api()
+        async with Visitors(processes.api_url, _SHOP) as visitors:
+            await visitors.enter(1)  # an api that has answered once
+            idle = processes.resident_megabytes(api)
+            before = [processes.cpu_seconds(one) for one in (worker, api)]
+            waves = [await _wave(stage, visitors, number, size.at_once) for number in range(size.waves)]
+            used = [processes.cpu_seconds(one) - was for one, was in zip((worker, api), before, strict=True)]
+            opened, held = await visitors.enter(0), processes.resident_megabytes(api)
+    figures = _figures(waves, size)
+    answers = sum(map(len, waves))
+    cpu = {name: round(seconds / answers * 1000, 1) for name, seconds in zip(("worker", "api"), used, strict=True)}
+    return {**figures, "cpuMsAnAnswer": cpu, "apiMemory": _memory(idle, held, opened), "targets": TARGETS}
+
+
+async def _wave(stage: Stage, visitors: Visitors, wave: int, at_once: int) -> list[Answered]:
+    """More customers come, and ask their questions, each all at once."""
+    model, answered = stage.sandbox.world.openai, list[Answered]()
+    await visitors.enter(at_once)
+    for question in _QUESTIONS:
+        texts = [question.format(plate=f"w{wave}q{number}") for number in range(at_once)]
+        heard = await visitors.write(texts)
+        answered += (Answered(one, model.sentences[text]) for one, text in zip(heard, texts, strict=True))
+    return answered
+
+
+def _figures(waves: Sequence[Sequence[Answered]], size: Size) -> dict[str, object]:
+    every = [one for wave in waves for one in wave]
     return {
         "bench": "chat",
-        "conversationsAtOnce": AT_ONCE,
+        "conversationsAtOnce": size.at_once,
         "modelSecondsBetweenPieces": PACE,
-        "firstDelta": milliseconds(waits),
-        "wholeAnswer": milliseconds(answers),
+        "answers": len(every),
+        "answersWithoutDelta": sum(one.heard.first is None for one in every),
+        "firstDelta": _waits(every),
+        "firstDeltaOfTheLastWave": _waits(waves[-1]),
+        "firstWords": milliseconds([one.words - one.heard.asked - _DEBOUNCE for one in every]),
+        "wholeAnswer": milliseconds([one.heard.whole - one.heard.asked - _DEBOUNCE for one in every]),
     }
 
 
-async def _round(stage: Stage, number: int) -> tuple[list[float], list[float]]:
-    watch, model = _Stopwatch(), stage.sandbox.world.openai
-    stage.services.assistant.listener = watch
-    talks = [await Talk.begin(stage.services, stage.tenant_id, stage.location_id) for _ in range(AT_ONCE)]
-    asked = [f"How much for ceramic tint? My plate is r{number}q{n}" for n in range(AT_ONCE)]
-    model.sentences.clear()
-    for talk, words in zip(talks, asked, strict=True):
-        await talk.write(words)
+def _waits(answered: Sequence[Answered]) -> dict[str, float]:
+    """From the model's first whole sentence to the words on the customer's page."""
+    return milliseconds([one.words - one.spoken for one in answered])
 
-    async def answered(talk: Talk) -> float:
-        began = perf_counter()
-        await stage.services.assistant.answer(talk.tenant_id, talk.chat_id)
-        return perf_counter() - began
 
-    seconds = await asyncio.gather(*(answered(talk) for talk in talks))
-    waits = [watch.first[talk.chat_id] - model.sentences[words] for talk, words in zip(talks, asked, strict=True)]
-    return waits, list(seconds)
+def _memory(idle: float, held: float, opened: int) -> dict[str, object]:
+    """Of the api's process: before anybody came, with all conversations open, and what these take."""
+    return {
+        "openConversations": opened,
+        "idleMegabytes": round(idle, 1),
+        "megabytes": round(held, 1),
+        "conversationsMegabytes": round(held - idle, 1),
+        "kilobytesEach": round((held - idle) * 1024 / opened, 1),
+    }

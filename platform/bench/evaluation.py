@@ -21,6 +21,8 @@ from lead_orchestrator.settings import Settings
 __all__ = ["Conversation", "Judged", "conversations", "evaluate", "hold"]
 
 BAYS = 60
+MOST_BLOCKED = 0.02
+"""Of the answers; the conversations are good ones."""
 OUTCOMES = ("booked", "handed over", "opted out", "price quoted", "times offered", "hours told")
 
 
@@ -94,6 +96,7 @@ async def evaluate(settings: Settings, *, quick: bool) -> dict[str, object]:
     _print(judged)
     failed = [one for one in judged if not one.as_expected]
     answers, blocked = sum(one.answers for one in judged), sum(one.blocked for one in judged)
+    share = blocked / answers if answers else 0.0
     wanted, met = (
         Counter(one.conversation.expect for one in judged),
         Counter(one.conversation.expect for one in judged if one.as_expected),
@@ -101,12 +104,14 @@ async def evaluate(settings: Settings, *, quick: bool) -> dict[str, object]:
     return {
         "eval": "assistant",
         "model": settings.openai_model if real else "sandbox",
+        "passed": not failed and share < MOST_BLOCKED,
         "conversations": len(judged),
         "asExpected": len(judged) - len(failed),
         "byOutcome": {name: f"{met[name]}/{wanted[name]}" for name in OUTCOMES if wanted[name]},
         "answers": answers,
         "blockedAnswers": blocked,
-        "blockedShare": round(blocked / answers, 4) if answers else 0.0,
+        "blockedShare": round(share, 4),
+        "mostBlockedShare": MOST_BLOCKED,
         "failed": [one.conversation.name for one in failed],
     }
 

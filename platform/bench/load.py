@@ -19,10 +19,11 @@ from typing import Any
 
 import uvloop
 
+from lead_orchestrator.bench.programs import Partner
+
 __all__ = ["LoadProcess", "Round", "request_bytes"]
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LONGEST_LINE = 64 * 1024 * 1024
 _PATIENCE = 30.0
 
 
@@ -45,39 +46,18 @@ def request_bytes(port: int, path: str, body: object, token: str) -> bytes:
     return head.encode() + payload
 
 
-class LoadProcess:
-    """The generator, run by `python -m`; ends with its `async with`."""
+class LoadProcess(Partner):
+    """The generator; ends with its `async with`."""
 
-    async def __aenter__(self) -> LoadProcess:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            __name__,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
+    def __init__(self) -> None:
+        super().__init__(__name__)
 
     async def keep(self, name: str, port: int, requests: list[bytes]) -> None:
         """Keep a pool of requests for `run`; it goes on where the last round stopped."""
-        await self._ask({"pool": name, "port": port, "requests": [request.decode() for request in requests]})
+        await self.ask({"pool": name, "port": port, "requests": [request.decode() for request in requests]})
 
     async def run(self, name: str, *, connections: int, seconds: float) -> Round:
-        return Round(**await self._ask({"run": name, "connections": connections, "seconds": seconds}))
-
-    async def _ask(self, order: dict[str, object]) -> dict[str, Any]:
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the load generator was started without pipes")
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        await self._process.stdin.drain()
-        answer: dict[str, Any] = json.loads(await self._process.stdout.readline())
-        return answer
+        return Round(**await self.ask({"run": name, "connections": connections, "seconds": seconds}))
 
 
 @dataclass

@@ -1,20 +1,63 @@
-"""Programs that a benchmark starts beside itself: waited for until they serve, ended by their own id."""
+"""Programs that a benchmark starts beside itself: waited for until they serve or answer, ended by their own id."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
 
 from lead_orchestrator.errors import AppError
 
-__all__ = ["free_port", "serving"]
+__all__ = ["Partner", "free_port", "serving"]
 
 _PATIENCE = 60.0
 _DRAIN = 10.0
+_LONGEST_LINE = 64 * 1024 * 1024
+
+
+class Partner:
+    """A module run by `python -m`, which answers each line of JSON on its standard input by one; ends with its `async with`."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            self._module,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
+
+    async def ask(self, order: Mapping[str, object]) -> dict[str, Any]:
+        """Its answer.
+
+        Raises:
+            AppError: it ended instead; it said why on its standard error, which is this process's.
+        """
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError(f"{self._module} was started without pipes")
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        await self._process.stdin.drain()
+        line = await self._process.stdout.readline()
+        if not line:
+            raise AppError(f"{self._module} ended without an answer: see what it said above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 def free_port() -> int:

@@ -71,6 +71,10 @@ class Nursery:
         fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def resident_megabytes(self, process_id: int) -> float:
+        """What it holds of the machine's memory, what it shares with others included, as Linux counts it."""
+        return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
 
 @asynccontextmanager
 async def nursery(settings: Settings, log: Path, **changes: str) -> AsyncIterator[Nursery]:

@@ -12,7 +12,7 @@ from lead_orchestrator.chat.models import Reason
 from lead_orchestrator.chat.responder_words import SAYINGS
 from lead_orchestrator.chat.tools.models import Called
 from lead_orchestrator.chat.tools.toolbox import Toolbox
-from lead_orchestrator.chat.understanding import Wish, chosen, contact, day_asked, is_angry, time_asked, wishes
+from lead_orchestrator.chat.understanding import Wish, chosen, contact, day_asked, is_angry, pressed, time_asked, wishes
 
 __all__ = ["Heard", "Reply", "respond"]
 
@@ -65,7 +65,7 @@ class _Turn:
         asked = self._heard.asked
         pending = self._unfinished()
         offered = self._offered()
-        place = chosen(asked, [slot["local_start"] for _, slot in offered]) if Wish.PRICE not in wanted else None
+        place = _taken(asked, [slot["local_start"] for _, slot in offered]) if Wish.PRICE not in wanted else None
         if place is not None:
             return await self._book(offered[place][0])
         if pending is not None and not wanted & {Wish.PRICE, Wish.HOURS, Wish.TIMES}:
@@ -152,10 +152,10 @@ class _Turn:
         return f"{self._said['taken']} {await self._times('')}"
 
     def _offered(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """The times that were offered last."""
+        """The times that were offered last: those that were named first, and the others that have buttons."""
         found = self._newest("free_slots")
         names = [str(one["slot"]) for one in found.result["free"]] if found else []
-        return [(name, found.handles[name]) for name in names[:MOST_TIMES]] if found else []
+        return [(name, found.handles[name]) for name in names] if found else []
 
     def _unfinished(self) -> str | None:
         """The time that waits for a name and a number."""
@@ -177,6 +177,12 @@ class _Turn:
     def _newest(self, name: str) -> Called | None:
         found = [call for call in self._box.memory.calls if call.name == name and call.handles]
         return found[-1] if found else None
+
+
+def _taken(asked: str, offered: Sequence[str]) -> int | None:
+    """Words can only mean a time that was named."""
+    place = pressed(asked, offered)
+    return place if place is not None else chosen(asked, offered[:MOST_TIMES])
 
 
 def _first(result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from lead_orchestrator.messaging.plain_words import plain
 
-__all__ = ["Contact", "Wish", "chosen", "contact", "day_asked", "is_angry", "time_asked", "wishes"]
+__all__ = ["Contact", "Wish", "chosen", "contact", "day_asked", "is_angry", "pressed", "time_asked", "wishes"]
 
 
 class Wish(StrEnum):
@@ -111,6 +111,11 @@ def is_angry(text: str) -> bool:
     letters = [letter for letter in text if letter.isalpha()]
     shouts = len(letters) > _HOURS and sum(letter.isupper() for letter in letters) > 0.8 * len(letters)
     return _ANGER.search(plain(text)) is not None or (shouts and "!" in text)
+
+
+def pressed(text: str, offered: Sequence[str]) -> int | None:
+    """Which of the offered local times the words are, as a button of the chat page says it."""
+    return next((at for at, when in enumerate(offered) if when in text), None)
 
 
 def chosen(text: str, offered: Sequence[str]) -> int | None:

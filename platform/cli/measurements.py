@@ -100,9 +100,12 @@ def evaluate(
     quick: Annotated[bool, typer.Option("--quick", help="Every fourth conversation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold 50 conversations with the assistant: by the model of OPENAI_API_KEY, else the sandbox's; exit 1 if one went astray."""
+    """Hold 50 conversations with the assistant: by the model of OPENAI_API_KEY, else the sandbox's.
+
+    Exit 1 if one went astray, or if the guard kept back too much of what was good.
+    """
     (result,) = _run_each({"assistant": bench_evaluation.evaluate}, "assistant", quick=quick, as_json=as_json)
-    raise SystemExit(bool(result["failed"]))
+    raise SystemExit(not result["passed"])
 
 
 def _run_each(runs: Mapping[str, Run], name: str, *, quick: bool, as_json: bool) -> list[dict[str, object]]:

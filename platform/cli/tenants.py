@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from lead_orchestrator.cli.console import AsJson, out, print_json, print_table
 from lead_orchestrator.cli.installation import with_services
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.services import Services
 from lead_orchestrator.tenancy import repository
-from lead_orchestrator.tenancy.onboarding import parse_franchise
+from lead_orchestrator.tenancy.franchise import read_franchise
 from lead_orchestrator.webhooks.routes import messaging_addresses, order_webhook_url
 
 __all__ = ["tenant"]
@@ -36,10 +35,7 @@ def onboard(
     file = path or option
     if file is None:
         raise BadInputError("no file is named: write `lead-orchestrator tenant onboard FILE.yaml`")
-    try:
-        franchise = parse_franchise(yaml.safe_load(file.read_text()))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{file} is neither YAML nor JSON: {str(error).splitlines()[0]}") from None
+    franchise = read_franchise(file)
 
     async def work(services: Services) -> dict[str, object]:
         template = await services.lookups.tenant(franchise.template) if franchise.template else None

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from lead_orchestrator.app import open_app, server_config
 from lead_orchestrator.demo import staff
+from lead_orchestrator.demo.chat import book_by_chat
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.demo.franchises import SHOP_TIME, SHOP_ZONE, describe, sendgrid_route_key, slug
 from lead_orchestrator.demo.survey import SURVEY, book_by_survey
@@ -34,17 +35,16 @@ from lead_orchestrator.local import LOCAL, local_services
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.sandbox.openai_world import MODEL
 from lead_orchestrator.sandbox.seed import (
-    CLEAR_VIEW,
+    DEMO_FRANCHISES,
     PLATFORM_FROM_EMAIL,
     PLATFORM_SENDGRID_KEY,
     SUN_SHADE,
-    DemoFranchise,
     demo_world,
 )
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.services import Services, open_services, token_issuer
 from lead_orchestrator.settings import Settings
-from lead_orchestrator.tenancy.franchise import parse_franchise
+from lead_orchestrator.tenancy.franchise import read_franchise
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Role
 
@@ -55,7 +55,7 @@ __all__ = ["check", "listen", "run", "run_api", "run_worker"]
 TOKENS_LIVE = timedelta(hours=24)
 FIRST_TEXT_SECONDS = 30.0
 SANDBOX_PORT = 4000
-FIRST_SHOP = slug(f"{SUN_SHADE.name} {SUN_SHADE.locations[0].name}")
+FIRST_SHOP, ANOTHER_SHOP = (slug(f"{SUN_SHADE.name} {shop.name}") for shop in SUN_SHADE.locations[:2])
 VERIFY_TOKEN = "demo-whatsapp-verify-token"  # noqa: S105  # a sample
 AREA_CODES = ("213", "310", "323", "424", "562", "626", "747", "818")
 FIRST_NAMES = ("Maya", "Omar", "Grace", "Diego", "Ines", "Theo", "Nadia", "Luca")
@@ -63,7 +63,7 @@ FIRST_NAMES = ("Maya", "Omar", "Grace", "Diego", "Ines", "Theo", "Nadia", "Luca"
 
 @dataclass(frozen=True)
 class Demo:
-    """The running demo; `begun` is when its first franchise's onboarding began."""
+    """The running demo; `begun` is when its first franchise's file was about to be read."""
 
     api: str
     sandbox: SandboxServer
@@ -90,15 +90,16 @@ async def check(settings: Settings) -> dict[str, object]:
     """Run in a throw-away folder on free ports until the first text arrived; what `--check` prints."""
     with tempfile.TemporaryDirectory(prefix="lead-demo-") as folder:
         async with _demo(settings, Path(folder), 0, 0, ephemeral=True) as demo:
-            milliseconds, _ = await first_text(demo)
+            milliseconds, text = await first_text(demo)
             since_file = time.monotonic() - demo.begun
-            await _answers(demo)
-            await staff.sign_in(demo.api)
-            await book_by_survey(demo.api, demo.sandbox, FIRST_SHOP)
+            token = tokens(demo)["OWNER"]
+            booked, seen = await asyncio.gather(book_by_chat(text, token), _look_around(demo, token))
             return {
                 "ok": True,
                 "quoteToFirstTextMs": milliseconds,
                 "fileToFirstTextMs": round(since_file * 1000),
+                **seen,
+                "chatBookedMs": booked,
                 "api": demo.api,
                 "sandbox": demo.sandbox.url,
             }
@@ -141,9 +142,9 @@ async def _demo(
         stack.push_async_callback(clock.close)
         sandbox.sandbox.clock = clock
         await clock.start_at(SHOP_TIME, SHOP_ZONE)
-        keys = await _event_keys(sandbox)
+        files = _write_files(folder / "franchises", await _event_keys(sandbox))
         begun = time.monotonic()
-        tenants = {one.name: await _onboard(services, one, keys[one.name]) for one in (SUN_SHADE, CLEAR_VIEW)}
+        tenants = {name: await _onboard(services, file) for name, file in files.items()}
         await staff.hire(services, tenants[SUN_SHADE.name])
         await stack.enter_async_context(run_worker(local))
         await stack.enter_async_context(run_api(local, listener))
@@ -181,7 +182,7 @@ async def _register(sandbox: SandboxServer, api: str) -> None:
     """Tell the services where to post, as somebody would in each one's console."""
     whatsapp = {"whatsappUrl": f"{api}/webhooks/whatsapp", "whatsappVerifyToken": VERIFY_TOKEN}
     async with httpx.AsyncClient(base_url=sandbox.url, timeout=20) as http:
-        for franchise in (SUN_SHADE, CLEAR_VIEW):
+        for franchise in DEMO_FRANCHISES:
             key = sendgrid_route_key(franchise)
             mail = {
                 "company": franchise.name,
@@ -194,10 +195,19 @@ async def _register(sandbox: SandboxServer, api: str) -> None:
         (await http.post("/callbacks", json=whatsapp)).raise_for_status()
 
 
-async def _onboard(services: Services, franchise: DemoFranchise, event_key: str) -> UUID:
-    file = yaml.safe_dump(describe(franchise, event_key=event_key))
-    description = parse_franchise(yaml.safe_load(file))
-    made = await services.saga.onboard(description, actor="demo")
+def _write_files(folder: Path, event_keys: Mapping[str, str]) -> dict[str, Path]:
+    """The two franchises' onboarding files, by name: what `tenant onboard` takes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {one.name: folder / f"{slug(one.name)}.yaml" for one in DEMO_FRANCHISES}
+    for one in DEMO_FRANCHISES:
+        described = describe(one, event_key=event_keys[one.name])
+        files[one.name].write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+    return files
+
+
+async def _onboard(services: Services, file: Path) -> UUID:
+    """As `tenant onboard FILE` does, and the survey."""
+    made = await services.saga.onboard(read_franchise(file), actor="demo")
     async with services.tenancy.write(Scope.service(made.tenant_id, "demo")) as session:
         for location_id in made.location_ids.values():
             await set_survey(session, location_id, SURVEY)
@@ -273,17 +283,26 @@ async def first_text(demo: Demo) -> tuple[float, str]:
             raise AppError(f"no text within {FIRST_TEXT_SECONDS:.0f} seconds of the quote: see the log above") from None
 
 
-async def _answers(demo: Demo) -> None:
-    """The api is ready and shows the lead to its tenant."""
-    token = tokens(demo)["OWNER"]
-    query = {"query": "{ viewer { role } leads(first: 1) { totalCount edges { node { name status } } } }"}
+async def _look_around(demo: Demo, token: str) -> dict[str, object]:
+    """What somebody does who tries the demo, but for the chat; at another shop, so that the two take no time from each other."""
+    seen = await _answers(demo, token)
+    await staff.sign_in(demo.api)
+    await book_by_survey(demo.api, demo.sandbox, ANOTHER_SHOP)
+    return seen
+
+
+async def _answers(demo: Demo, token: str) -> dict[str, object]:
+    """The api is ready; it shows its tenant the locations that were onboarded, and the lead and how it came."""
+    query = {"query": "{ locations(first: 100) { totalCount } leads(first: 1) { edges { node { source } } } }"}
     async with httpx.AsyncClient(base_url=demo.api, timeout=10) as http:
         ready = await http.get("/ready")
         answer = (await http.post("/graphql", json=query, headers={"Authorization": f"Bearer {token}"})).json()
     if ready.status_code != httpx.codes.OK:
         raise AppError(f"the api is not ready: {json.dumps(ready.json()['checks'])}")
-    if "errors" in answer or answer["data"]["leads"]["totalCount"] < 1:
+    if "errors" in answer or not answer["data"]["leads"]["edges"]:
         raise AppError(f"GraphQL did not show the lead: {json.dumps(answer)}")
+    seen = answer["data"]
+    return {"locations": seen["locations"]["totalCount"], "leadSource": seen["leads"]["edges"][0]["node"]["source"]}
 
 
 def tokens(demo: Demo) -> dict[str, str]:

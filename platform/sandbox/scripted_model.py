@@ -15,6 +15,9 @@ from typing import Any
 
 __all__ = ["Conversation", "Reply", "reply"]
 
+MOST_TIMES = 4
+"""It names so many of those that it may offer."""
+
 Call = tuple[str, str]
 """A tool's name and its arguments as JSON."""
 
@@ -127,6 +130,8 @@ _THANKS = re.compile(r"\b(?:thanks|thank you|bye|gracias|adi[oó]s|hasta luego)\
 _PLACES = ((r"\b(?:second|2nd|segund[ao])\b", 1), (r"\b(?:third|3rd|tercer[ao]?)\b", 2), (r"\blast|[uú]ltim[ao]\b", -1))
 _CLOCK = re.compile(r"\b(\d{1,2})(?::(\d\d))?\s*(a\.?m\.?|p\.?m\.?)?(?![\w$])", re.IGNORECASE)
 _PHONE = re.compile(r"\+?[\d][\d\s().-]{8,}\d")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-(\d\d) (\d\d):(\d\d)\b")
+"""As the chat page's buttons write a time that was offered."""
 _NAME = re.compile(
     r"(?:my name is|i am|i'm|this is|me llamo|soy|mi nombre es)\s+([^\W\d_]+(?:\s+[^\W\d_]+)?)", re.IGNORECASE
 )
@@ -195,26 +200,47 @@ def _chosen(conversation: Conversation) -> str | None:
     offered, asked = conversation.newest("free"), conversation.asked
     if not offered or _PRICE.search(asked) or _ANOTHER.search(asked):
         return None
-    for hour, minutes, half in _CLOCK.findall(_PHONE.sub(" ", asked)):
+    for day, hour, minutes in _MOMENT.findall(asked):
+        for slot in offered:
+            if _wall(str(slot["when"])) == (int(hour), minutes) and _day(str(slot["when"])) == int(day):
+                return str(slot["slot"])
+    for hour, minutes, half in _CLOCK.findall(_PHONE.sub(" ", _MOMENT.sub(" ", asked))):
         for slot in offered:
             if _says(str(slot["when"]), int(hour), minutes or "00", half):
                 return str(slot["slot"])
     place = next((at for pattern, at in _PLACES if re.search(pattern, asked, re.IGNORECASE)), 0)
-    if not _TAKE.search(asked) or not -len(offered) <= place < len(offered):
+    spoken = offered[:MOST_TIMES]
+    if not _TAKE.search(asked) or not -len(spoken) <= place < len(spoken):
         return None
-    return str(offered[place]["slot"])
+    return str(spoken[place]["slot"])
 
 
 def _says(when: str, hour: int, minutes: str, half: str) -> bool:
-    found = re.search(r"(\d{1,2}):(\d\d)(?:\s*([AP])M)?", when)
-    if found is None or found[2] != minutes:
+    """Whether a time that was offered is the one that is asked for; without `half` the day has it twice."""
+    shown = _wall(when)
+    if shown is None or shown[1] != minutes:
         return False
-    shown = int(found[1]) % 12 + (12 if found[3] == "P" else 0) if found[3] else int(found[1])
-    return shown == hour % 12 + (12 if half[:1].lower() == "p" else 0) if half else shown % 12 == hour % 12
+    if half:
+        return shown[0] == hour % 12 + (12 if half[:1].lower() == "p" else 0)
+    return shown[0] % 12 == hour % 12
+
+
+def _wall(when: str) -> tuple[int, str] | None:
+    """The hour, of 24, and the minutes of a time that was offered."""
+    found = re.search(r"(\d{1,2}):(\d\d)(?:\s*([AP])M)?", when)
+    if found is None:
+        return None
+    return (int(found[1]) % 12 + (12 if found[3] == "P" else 0) if found[3] else int(found[1])), found[2]
+
+
+def _day(when: str) -> int | None:
+    """The day of the month: it is written before the time, in both languages."""
+    found = re.search(r"\d+", when)
+    return int(found[0]) if found else None
 
 
 def _contact(conversation: Conversation) -> dict[str, str]:
-    name, phone = _NAME.search(conversation.asked), _PHONE.search(conversation.asked)
+    name, phone = _NAME.search(conversation.asked), _PHONE.search(_MOMENT.sub(" ", conversation.asked))
     return {"name": name[1], "phone": phone[0]} if name and phone else {}
 
 
@@ -274,7 +300,9 @@ class _English:
     def free(self, slots: Sequence[Mapping[str, Any]]) -> str:
         if not slots:
             return self.full
-        return f"I can offer you these times: {'; '.join(one['when'] for one in slots[:4])}. Which one suits you?"
+        return (
+            f"I can offer you these times: {'; '.join(one['when'] for one in slots[:MOST_TIMES])}. Which one suits you?"
+        )
 
     def booked(self, data: Mapping[str, Any]) -> str:
         return f"You are booked for {data['booked']}. We look forward to seeing you!"
@@ -308,7 +336,9 @@ class _Spanish(_English):
     def free(self, slots: Sequence[Mapping[str, Any]]) -> str:
         if not slots:
             return self.full
-        return f"Le puedo ofrecer estas horas: {'; '.join(one['when'] for one in slots[:4])}. ¿Cuál le conviene?"
+        return (
+            f"Le puedo ofrecer estas horas: {'; '.join(one['when'] for one in slots[:MOST_TIMES])}. ¿Cuál le conviene?"
+        )
 
     def booked(self, data: Mapping[str, Any]) -> str:
         return f"Su cita está reservada: {data['booked']}. ¡Le esperamos!"

@@ -20,6 +20,7 @@ from lead_orchestrator.sandbox.world import (
 )
 
 __all__ = [
+    "CATALOG_CENTS",
     "CLEAR_VIEW",
     "DEMO_FRANCHISES",
     "LOS_ANGELES_LOCATION_ID",

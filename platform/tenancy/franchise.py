@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import time
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
+import yaml
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -22,7 +24,7 @@ from pydantic.alias_generators import to_camel
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.tenancy.hours import ends_after_it_begins, first_overlap
 
-__all__ = ["Crm", "Franchise", "Hours", "Messaging", "NewLocation", "parse_franchise", "parsed"]
+__all__ = ["Crm", "Franchise", "Hours", "Messaging", "NewLocation", "parse_franchise", "parsed", "read_franchise"]
 
 _SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _PHONE = r"^\+[1-9][0-9]{6,14}$"
@@ -129,6 +131,18 @@ class Franchise(_Part):
             if twice:
                 raise ValueError(f"two locations have the same {to_camel(name)} {min(twice)!r}")
         return self
+
+
+def read_franchise(file: Path) -> Franchise:
+    """The franchise that a file describes, in YAML or JSON.
+
+    Raises:
+        BadInputError: it is neither, or as `parse_franchise`.
+    """
+    try:
+        return parse_franchise(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{file} is neither YAML nor JSON: {str(error).splitlines()[0]}") from None
 
 
 def parse_franchise(data: object) -> Franchise:

@@ -8,16 +8,20 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lead_orchestrator.bench.chat import Size, converse
 from lead_orchestrator.bench.graphql_figures import figures, percentile, ratio, spread
 from lead_orchestrator.bench.graphql_operations import normalised, operations
 from lead_orchestrator.bench.graphql_peer import PeerUnavailableError, install_peer
 from lead_orchestrator.bench.load import LoadProcess, Round, request_bytes
-from lead_orchestrator.bench.stage import milliseconds
+from lead_orchestrator.bench.stage import Stage, milliseconds
 from lead_orchestrator.cli.measurements import BENCHES, BenchName
 from lead_orchestrator.graphql.schema import make_schema
+from tests.database import Cluster, TestDatabase
+from tests.stack import open_stack
 
 ID = "0198c2f0-0000-7000-8000-000000000001"
 
@@ -135,3 +139,20 @@ async def test_the_load_counts_answers_and_errors() -> None:
     assert count > 10
     assert abs(measured.failures - count / 2) <= 1
     assert measured.seconds >= 0.2
+
+
+@pytest.mark.timeout(240)
+async def test_answers_are_timed_on_the_customers_sockets(
+    fresh_database: TestDatabase, cluster: Cluster, tmp_path: Path
+) -> None:
+    limits = {"public_writes_per_minute": 10_000}
+    async with open_stack(fresh_database, cluster.redis_url, **limits) as stack:
+        location_id = next(found for slug, found in stack.locations.items() if slug.endswith("los-angeles"))
+        stage = Stage(stack.settings, stack.services, stack.sandbox, stack.tenant_id, location_id)
+
+        found: dict[str, Any] = await converse(stage, Size(waves=2, at_once=2), tmp_path / "log")
+
+    assert (found["answers"], found["answersWithoutDelta"]) == (8, 0)
+    assert found["apiMemory"]["openConversations"] == 5
+    assert found["apiMemory"]["megabytes"] > 20
+    assert 0 < found["firstDelta"]["p50Ms"] < found["firstWords"]["p50Ms"] < found["wholeAnswer"]["p50Ms"]

@@ -27,13 +27,15 @@ def last_json(result: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
-def test_demo_check_sends_a_text_and_leaves_nothing(tmp_path: Path) -> None:
+def test_demo_check_goes_from_a_file_to_a_text_and_by_chat_to_a_booked_time_and_leaves_nothing(tmp_path: Path) -> None:
     result = run_cli("demo", "--check", cwd=tmp_path)
     report = last_json(result)
     assert result.returncode == 0, result.stderr[-2000:]
     assert report["ok"] is True
     assert report["quoteToFirstTextMs"] > 0
     assert report["fileToFirstTextMs"] > report["quoteToFirstTextMs"]
+    assert (report["locations"], report["leadSource"]) == (3, "SHOPMONKEY_WEBHOOK")
+    assert report["chatBookedMs"] > 0
     assert report["api"].startswith("http://127.0.0.1:")
     assert list(tmp_path.iterdir()) == []
     assert "55501" not in result.stderr

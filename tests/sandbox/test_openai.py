@@ -66,6 +66,8 @@ async def test_a_question_calls_its_tool(client: httpx.AsyncClient, text: str, t
         ("Yes, book it", "t1"),
         ("A las 9 por favor", "t1"),
         ("sí", "t1"),
+        ("Tue 2026-12-01 14:00", "t2"),
+        ("Wed 2026-12-02 09:00", "t3"),
     ],
 )
 async def test_an_offered_time_is_taken(client: httpx.AsyncClient, text: str, slot: str) -> None:
@@ -73,6 +75,7 @@ async def test_an_offered_time_is_taken(client: httpx.AsyncClient, text: str, sl
         "free": [
             {"slot": "t1", "when": "Tuesday, December 1 at 9:00 AM"},
             {"slot": "t2", "when": "Tuesday, December 1 at 2:00 PM"},
+            {"slot": "t3", "when": "miércoles 2 de diciembre a las 9:00"},
         ]
     }
     asked = after("When are you free?", "free_slots", offered)

@@ -93,6 +93,26 @@ async def test_the_answer_has_the_times_and_services_that_it_offers(stack: Stack
     assert set(slots[0]) == {"startsAt", "endsAt", "localStart", "token"}
 
 
+@pytest.mark.parametrize("fault", [None, "bad_credentials"])
+async def test_each_button_of_an_offered_time_books_that_time(stack: Stack, fault: str | None) -> None:
+    """With a model and without one; a day has several of them, and there are more of them than are named in words."""
+    if fault:
+        await stack.fault("openai", fault)
+    chat = await begin(stack, lead=await make_lead(stack), verified=True)
+    await chat.asks(PRICE)
+    await chat.asks("When are you free?")
+    rows = await stack.rows("SELECT slots FROM chat_messages WHERE session_id = :id", id=chat.talk.id)
+    [offered] = [row["slots"] for row in rows if row["slots"]]
+
+    await chat.asks(offered[1]["localStart"])
+    await chat.asks(offered[-1]["localStart"])
+
+    booked = [one["during"].lower.isoformat() for one in await chat.appointments()]
+    assert len({one["localStart"][:14] for one in offered[:2]}) == 1
+    assert len(offered) > 4
+    assert sorted(booked) == sorted([offered[1]["startsAt"], offered[-1]["startsAt"]])
+
+
 async def test_the_customer_sees_the_answer_sentence_by_sentence_as_it_is_posted(as_set: Stack) -> None:
     audience = as_set.services.assistant.listener = Audience()
     chat = await begin(as_set)
