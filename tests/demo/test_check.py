@@ -18,7 +18,7 @@ def run_cli(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
