@@ -145,8 +145,7 @@ async def test_the_load_counts_answers_and_errors() -> None:
 async def test_answers_are_timed_on_the_customers_sockets(
     fresh_database: TestDatabase, cluster: Cluster, tmp_path: Path
 ) -> None:
-    limits = {"public_writes_per_minute": 10_000}
-    async with open_stack(fresh_database, cluster.redis_url, **limits) as stack:
+    async with open_stack(fresh_database, cluster.redis_url, public_writes_per_minute=10_000) as stack:
         location_id = next(found for slug, found in stack.locations.items() if slug.endswith("los-angeles"))
         stage = Stage(stack.settings, stack.services, stack.sandbox, stack.tenant_id, location_id)
 

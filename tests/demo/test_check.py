@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 COMMAND = str(Path(sys.executable).with_name("lead-orchestrator"))
 
 
@@ -27,6 +29,7 @@ def last_json(result: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.timeout(660)
 def test_demo_check_goes_from_a_file_to_a_text_and_by_chat_to_a_booked_time_and_leaves_nothing(tmp_path: Path) -> None:
     result = run_cli("demo", "--check", cwd=tmp_path)
     report = last_json(result)
