@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 __all__ = [
     "ANSWERS",
     "BLOCKED",
+    "CONTEXTS",
     "DUE_LAG",
     "EVENTS",
     "JOB_SECONDS",
@@ -34,6 +35,9 @@ LEADS = Counter("lead_enrolled_total", "Leads whose touches were started.")
 EVENTS = Counter("lead_webhook_events_total", "Inbox events by what became of them.", ["outcome"])
 SENDS = Counter("lead_sends_total", "Messages by what became of them.", ["outcome"])
 ANSWERS = Counter("lead_assistant_answers_total", "Turns of the assistant by what became of them.", ["outcome"])
+CONTEXTS = Counter(
+    "lead_assistant_contexts_total", "Conversations read for an answer, by how: kept or rebuilt.", ["how"]
+)
 BLOCKED = Counter("lead_assistant_blocked_total", "Answers that the guard kept back, by why.", ["why"])
 MODEL_FAILURES = Counter("lead_model_failures_total", "Calls of the model without an answer, by why.", ["code"])
 DUE_LAG = Gauge("lead_due_lag_seconds", "By how much the oldest due message is late.")

@@ -9,6 +9,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
+from redis.asyncio import Redis
 
 from lead_orchestrator.administration.connections import Connections
 from lead_orchestrator.administration.credentials import Credentials
@@ -23,6 +24,7 @@ from lead_orchestrator.booking.calendar.sync import GoogleSync
 from lead_orchestrator.booking.outbox.dispatch import OutboxDispatcher, OutboxPolicy
 from lead_orchestrator.booking.service import Booking
 from lead_orchestrator.catalog.sync import CatalogSync
+from lead_orchestrator.chat.assistant.context import Contexts
 from lead_orchestrator.chat.assistant.service import Assistant
 from lead_orchestrator.chat.assistant.setup import Defaults, Setups
 from lead_orchestrator.chat.conversations import Chats, Conversations
@@ -156,19 +158,27 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
     model = OpenAIClient()
+    redis = Redis.from_url(settings.redis_url) if settings.redis_url else None
     async with open_client(_CONNECTIONS) as http:
         try:
-            services = _wire(settings, engines, reader, http, model)
+            services = _wire(settings, engines, reader, http, model, redis)
             yield services
             await services.recorder.close()
         finally:
             await model.close()
+            if redis is not None:
+                await redis.aclose()
             await reader.close()
             await engines.dispose()
 
 
 def _wire(
-    settings: Settings, engines: Engines, reader: Reader, http: httpx.AsyncClient, model: OpenAIClient
+    settings: Settings,
+    engines: Engines,
+    reader: Reader,
+    http: httpx.AsyncClient,
+    model: OpenAIClient,
+    redis: Redis | None,
 ) -> Services:
     tenancy, lookups = Tenancy(engines), Lookups(engines.app)
     keys = secret_keys(settings)
@@ -193,7 +203,9 @@ def _wire(
     booking, appointments = Booking(links), Appointments(leads, links)
     calendars = _calendars(settings, tenancy, secrets, links, leads, shopmonkey, http)
     tools = Tools(tenancy, booking, appointments, calendars.freshness)
-    setups = Setups(_assistant_defaults(settings), secrets)
+    setups, contexts = Setups(_assistant_defaults(settings), secrets), Contexts(redis, links)
+    tenancy.on_ended = contexts.forget
+    lease = settings.answer_lease_seconds
 
     messages = Messages(ledger, secrets, links, Conversations())
 
@@ -234,7 +246,7 @@ def _wire(
         inbound=Inbound(tenancy, Listening(leads, secrets, Conversations(), links), Statuses(leads, ledger)),
         chats=chats,
         hand_off=hand_off,
-        assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups, lease=settings.answer_lease_seconds),
+        assistant=Assistant(tenancy, chats, hand_off, leads, tools, model, setups, contexts, lease=lease),
         onboarding=onboarding,
         tenants=Tenants(tenancy),
         saga=Saga(means, accounts.staff),

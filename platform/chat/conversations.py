@@ -1,7 +1,7 @@
 """Conversations on all channels: what customers, staff and the assistant say, and in which order.
 
 A conversation has a version, which every entry raises under the conversation's lock, and a turn: the version of the newest entry
-that an answer has to take into account. Whoever writes an answer takes a `snapshot`, works without a transaction, and
+that an answer has to take into account. Whoever writes an answer takes a `Snapshot`, works without a transaction, and
 `post_answer`s: it is posted only where the turn is still the snapshot's and the assistant still has the conversation, in one
 transaction. A second answer to the same turn is superseded like any other, so a job that runs twice answers once.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 from uuid import UUID
 
 from lead_orchestrator.chat import repository
@@ -26,7 +27,7 @@ from lead_orchestrator.chat.entries import (
     note,
     retract,
 )
-from lead_orchestrator.chat.models import ChatMessage, ChatRole, ChatSession, ChatState, Reason
+from lead_orchestrator.chat.models import ChatMessage, ChatRole, ChatSession, ChatState, Reason, Spoken
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.ids import Kind, encode
@@ -35,14 +36,15 @@ from lead_orchestrator.leads.service import Leads
 from lead_orchestrator.messaging.inbound.answered import customer_answered
 from lead_orchestrator.messaging.replies import reply
 from lead_orchestrator.tenancy.secrets import SecretBox
-from lead_orchestrator.tenancy.sessions import ReadSession, Scope, WriteSession
+from lead_orchestrator.tenancy.sessions import Scope, WriteSession
 from lead_orchestrator.touches.wording import LONGEST_BODY
 
-__all__ = ["LONGEST_TEXT", "Answer", "Chats", "Conversations", "Snapshot", "staff_user"]
+__all__ = ["LONGEST_TEXT", "MOST_REMEMBERED", "Answer", "Chats", "Conversations", "Snapshot", "staff_user"]
 
 LONGEST_TEXT = 2_000
 LONGEST_CLIENT_ID = 100
 MOST_REMEMBERED = 60
+"""Messages that an answer takes into account."""
 _USER = f"{Kind.USER.value}_"
 
 
@@ -63,9 +65,26 @@ class Snapshot:
     lead_id: UUID | None
     language: str
     answer_attempts: int
-    messages: Sequence[ChatMessage]
+    messages: Sequence[Spoken]
     visitor_name: str | None = field(repr=False, default=None)
     visitor_phone: str | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(cls, chat: ChatSession, messages: Sequence[Spoken]) -> Self:
+        return cls(
+            chat_id=chat.id,
+            location_id=chat.location_id,
+            channel=Channel(chat.channel),
+            state=ChatState(chat.state),
+            version=chat.version,
+            turn=chat.turn,
+            lead_id=chat.lead_id if chat.verified else None,
+            language=chat.language,
+            answer_attempts=chat.answer_attempts,
+            messages=messages,
+            visitor_name=chat.visitor_name,
+            visitor_phone=chat.visitor_phone,
+        )
 
     @property
     def awaits_answer(self) -> bool:
@@ -164,26 +183,6 @@ class Chats:
         await self.send(session, chat, lead, text)
         session.audit("chat.written", target=encode(Kind.CHAT_MESSAGE, message.id))
         return message
-
-    async def snapshot(self, session: ReadSession, chat_id: UUID) -> Snapshot | None:
-        """The conversation as it is now; None where there is none in this scope."""
-        chat = await repository.get(session, chat_id)
-        if chat is None:
-            return None
-        return Snapshot(
-            chat_id=chat.id,
-            location_id=chat.location_id,
-            channel=Channel(chat.channel),
-            state=ChatState(chat.state),
-            version=chat.version,
-            turn=chat.turn,
-            lead_id=chat.lead_id if chat.verified else None,
-            language=chat.language,
-            answer_attempts=chat.answer_attempts,
-            messages=await repository.newest_messages(session, chat.id, MOST_REMEMBERED),
-            visitor_name=chat.visitor_name,
-            visitor_phone=chat.visitor_phone,
-        )
 
     async def post_answer(self, session: WriteSession, snapshot: Snapshot, answer: Answer) -> ChatMessage | None:
         """Add the assistant's answer to what `snapshot` shows; None where it is superseded: something was said or done since, or

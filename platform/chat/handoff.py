@@ -99,6 +99,7 @@ class HandOff:
             chat.visitor_nonce = chat.code_hash = None
             chat.unread = 0
             session.audit("chat.closed", target=encode(Kind.CHAT_SESSION, chat.id))
+            session.ends(chat.id)
             await session.flush()
         return chat
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lead_orchestrator.db import Base
 from lead_orchestrator.tenancy.models import Moment
 
-__all__ = ["ChangeKind", "ChatChange", "ChatMessage", "ChatRole", "ChatSession", "ChatState", "Reason"]
+__all__ = ["ChangeKind", "ChatChange", "ChatMessage", "ChatRole", "ChatSession", "ChatState", "Reason", "Spoken"]
 
 
 class ChatState(StrEnum):
@@ -110,6 +111,15 @@ class ChatMessage(Base):
     slots: Mapped[list[dict[str, object]] | None] = mapped_column(JSONB(none_as_null=True))
     services: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A message as an answer takes it into account."""
+
+    version: int
+    role: ChatRole
+    text: str = field(repr=False)
 
 
 class ChatChange(Base):

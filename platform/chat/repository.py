@@ -10,7 +10,15 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, select
 from sqlalchemy.orm import aliased, load_only
 
-from lead_orchestrator.chat.models import ChangeKind, ChatChange, ChatMessage, ChatRole, ChatSession, ChatState
+from lead_orchestrator.chat.models import (
+    ChangeKind,
+    ChatChange,
+    ChatMessage,
+    ChatRole,
+    ChatSession,
+    ChatState,
+    Spoken,
+)
 from lead_orchestrator.keyset import After, Cut, cut, of_each
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -163,13 +171,15 @@ async def by_client_id(session: ReadSession, chat_id: UUID, client_id: str) -> C
     return await session.scalar(statement)
 
 
-async def newest_messages(session: ReadSession, chat_id: UUID, limit: int) -> list[ChatMessage]:
-    """The newest `limit`, in the order they were written."""
-    rows = select(ChatMessage).where(
-        ChatMessage.tenant_id == session.scope.tenant_id, ChatMessage.session_id == chat_id
+async def newest_messages(session: ReadSession, chat_id: UUID, limit: int, *, above: int = 0) -> list[Spoken]:
+    """The newest `limit` of those above a version, in the order they were written."""
+    rows = select(ChatMessage.version, ChatMessage.role, ChatMessage.text).where(
+        ChatMessage.tenant_id == session.scope.tenant_id,
+        ChatMessage.session_id == chat_id,
+        ChatMessage.version > _big(above),
     )
-    newest = await session.scalars(rows.order_by(ChatMessage.version.desc()).limit(limit))
-    return list(newest)[::-1]
+    newest = await session.execute(rows.order_by(ChatMessage.version.desc()).limit(limit))
+    return [Spoken(version, ChatRole(role), said) for version, role, said in newest][::-1]
 
 
 async def customer_waits(session: ReadSession, chat_id: UUID) -> bool:

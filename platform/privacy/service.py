@@ -42,6 +42,8 @@ async def erase(session: WriteSession, leads: Leads, lead_id: UUID) -> None:
     await leads.before_erasure(session, lead)
     await session.flush()
     session.forget(lead.id)
+    for chat_id in held.values("chat_sessions", "id"):
+        session.ends(UUID(chat_id))
     await repository.remove_outside(session, lead, held)
     await repository.remove(session, lead)
     session.audit("lead.erased", target=f"lead_{lead_id}")

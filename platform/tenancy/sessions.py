@@ -7,7 +7,7 @@ whose settings the policies of every table read. A session without a tenant does
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -195,6 +195,7 @@ class WriteSession(ReadSession):
     async def begin_scope(self, scope: Scope) -> None:
         self._buffer, self.alarms = _Buffer(), set()
         self.moved: dict[UUID, Moved] = {}
+        self.ended: set[UUID] = set()
         await super().begin_scope(scope)
 
     def ring(self, alarm: Alarm) -> None:
@@ -218,6 +219,10 @@ class WriteSession(ReadSession):
     def moves(self, chat_id: UUID, version: int, *, answer_due: bool) -> None:
         """Tell whoever listens to this conversation after the commit."""
         self.moved[chat_id] = Moved(self.scope.tenant_id, chat_id, version, answer_due)
+
+    def ends(self, chat_id: UUID) -> None:
+        """This conversation is over, or erased: what is kept of it elsewhere is deleted after the commit."""
+        self.ended.add(chat_id)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
@@ -270,13 +275,14 @@ class Tenancy:
 
     `on_events(tenant_id, position)`, if somebody sets it, is called after each commit that appended events, `on_chats` with
     each conversation that got an entry, `on_alarm(tenant_id, alarm)` for each alarm that was rung; they return at once and never
-    raise.
+    raise. `on_ended(tenant_id, chat_ids)` is waited for, so that whoever closed or erased them finds nothing left.
     """
 
     def __init__(self, engines: Engines) -> None:
         self.engines = engines
         self.on_events: Callable[[UUID, int], None] | None = None
         self.on_chats: Callable[[Moved], None] | None = None
+        self.on_ended: Callable[[UUID, Collection[UUID]], Awaitable[None]] | None = None
         self.on_alarm: Callable[[UUID, Alarm], None] | None = None
 
     @asynccontextmanager
@@ -300,6 +306,8 @@ class Tenancy:
             position = await session.append()
         if position is not None and self.on_events is not None:
             self.on_events(scope.tenant_id, position)
+        if self.on_ended is not None and session.ended:
+            await self.on_ended(scope.tenant_id, session.ended)
         if self.on_chats is not None:
             for moved in session.moved.values():
                 self.on_chats(moved)

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from lead_orchestrator.chat.conversations import Conversations, Snapshot
+from lead_orchestrator.chat import repository
+from lead_orchestrator.chat.conversations import MOST_REMEMBERED, Conversations, Snapshot
 from lead_orchestrator.chat.models import ChatSession
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.leads.models import Channel, Lead
@@ -49,9 +50,9 @@ class Talk:
 
     async def snapshot(self) -> Snapshot:
         async with self.stack.services.tenancy.read(self.stack.scope) as session:
-            found = await self.chats.snapshot(session, self.id)
-        assert found is not None
-        return found
+            chat = await repository.get(session, self.id)
+            assert chat is not None
+            return Snapshot.of(chat, await repository.newest_messages(session, chat.id, MOST_REMEMBERED))
 
     async def row(self) -> dict[str, Any]:
         [row] = await self.stack.rows("SELECT * FROM chat_sessions WHERE id = :id", id=self.id)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from lead_orchestrator.chat import repository
 from lead_orchestrator.chat.conversations import LONGEST_TEXT, Answer, Conversations
 from lead_orchestrator.chat.models import ChatMessage, ChatState, Reason
 from lead_orchestrator.errors import BadInputError, NotFoundError
@@ -266,7 +267,7 @@ async def test_what_another_franchise_has_does_not_exist(stack: Stack) -> None:
     stranger = Scope.service(uuid4())
 
     async with stack.services.tenancy.read(stranger) as reading:
-        assert await talk.chats.snapshot(reading, talk.id) is None
+        assert await repository.get(reading, talk.id) is None
     for work in (
         lambda s: talk.chats.receive(s, talk.id, "x", "y"),
         lambda s: talk.chats.write(s, talk.id, "x", "y"),

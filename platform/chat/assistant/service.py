@@ -17,6 +17,7 @@ from lead_orchestrator import metrics
 from lead_orchestrator.chat import repository as chat_repository
 from lead_orchestrator.chat.assistant import repository
 from lead_orchestrator.chat.assistant.budget import Budgets, BudgetUsedUp
+from lead_orchestrator.chat.assistant.context import Context, Contexts
 from lead_orchestrator.chat.assistant.opting_out import opt_out
 from lead_orchestrator.chat.assistant.prompt import PROMPT_VERSION, Shop, prompt
 from lead_orchestrator.chat.assistant.setup import Setups
@@ -30,8 +31,9 @@ from lead_orchestrator.chat.models import ChatRole, ChatSession, ChatState, Reas
 from lead_orchestrator.chat.responder import Heard, respond
 from lead_orchestrator.chat.responder_words import SAYINGS
 from lead_orchestrator.chat.tools.models import Bound
-from lead_orchestrator.chat.tools.toolbox import Tools, remembered, scope_of
-from lead_orchestrator.clock import app_now, real_now
+from lead_orchestrator.chat.tools.toolbox import Tools, scope_of
+from lead_orchestrator.clock import app_now, both_nows
+from lead_orchestrator.errors import NotFoundError
 from lead_orchestrator.integrations.openai.client import OpenAIClient
 from lead_orchestrator.integrations.openai.errors import ModelError
 from lead_orchestrator.integrations.openai.models import Account
@@ -90,6 +92,7 @@ class Assistant:
         tools: Tools,
         client: OpenAIClient,
         setups: Setups,
+        contexts: Contexts,
         *,
         lease: float,
     ) -> None:
@@ -100,6 +103,7 @@ class Assistant:
         self._tools = tools
         self._client = client
         self._setups = setups
+        self._contexts = contexts
         self._lease = lease
         self._budgets = Budgets(tenancy)
         self.listener: Listener = Nobody()
@@ -123,7 +127,10 @@ class Assistant:
         await voice.listener.typing(chat_id, ChatRole.ASSISTANT)
         speaking = self._speaking(run, voice)
         outcome = await self._outcome(run, speaking)
-        done = await self._conclude(run, speaking, outcome)
+        try:
+            done = await self._conclude(run, speaking, outcome)
+        except NotFoundError:  # it was erased meanwhile
+            return Done(Became.SUPERSEDED)
         metrics.ANSWERS.labels(done.became.value).inc()
         return done
 
@@ -132,19 +139,21 @@ class Assistant:
             chat = await chat_repository.get_for_update(session, chat_id)
             if chat is None or chat.state != ChatState.ASSISTANT or chat.answer_due_at is None:
                 return Done(Became.NOT_OWED)
-            wait = (chat.answer_due_at - await real_now(session)).total_seconds()
+            _, now = await both_nows(session)
+            wait = (chat.answer_due_at - now).total_seconds()
             if wait > 0:
                 return Done(Became.TOO_SOON, wait)
             repository.lease(chat, self._lease)
             await session.flush()
-            snapshot = await self._chats.snapshot(session, chat_id)
-            if snapshot is None or not snapshot.awaits_answer:
+            context = await self._contexts.of(session, chat)
+            snapshot = Snapshot.of(chat, context.messages)
+            if not snapshot.awaits_answer:
                 chat.answer_due_at = None
                 return Done(Became.NOT_OWED)
-            run = await self._run(session, chat, snapshot)
+            run = await self._run(session, chat, snapshot, context)
             return run, await repository.new_id(session)
 
-    async def _run(self, session: WriteSession, chat: ChatSession, snapshot: Snapshot) -> Run:
+    async def _run(self, session: WriteSession, chat: ChatSession, snapshot: Snapshot, context: Context) -> Run:
         """What the answer starts from; the language is what the customer writes by now."""
         tenant_id = session.scope.tenant_id
         location = await tenancy_repository.location(session, snapshot.location_id)
@@ -164,7 +173,7 @@ class Assistant:
             name=snapshot.visitor_name,
             phone=snapshot.visitor_phone,
         )
-        box = self._tools.bound(bound, await remembered(session, snapshot.chat_id))
+        box = self._tools.bound(bound, context.memory)
         local = (await app_now(session)).astimezone(ZoneInfo(location.timezone))
         shop = Shop(location.name, location.timezone, location.address, location.phone)
         return Run(snapshot, await self._setups.of(session), shop, box, local)

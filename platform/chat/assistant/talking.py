@@ -16,7 +16,7 @@ from lead_orchestrator.chat.assistant.prompt import Shop
 from lead_orchestrator.chat.assistant.speaking import Speaking
 from lead_orchestrator.chat.conversations import Snapshot
 from lead_orchestrator.chat.guard.evidence import Evidence, united
-from lead_orchestrator.chat.models import ChatMessage, ChatRole, Reason
+from lead_orchestrator.chat.models import ChatRole, Reason, Spoken
 from lead_orchestrator.chat.tools.definitions import TOOLS
 from lead_orchestrator.chat.tools.models import Called
 from lead_orchestrator.chat.tools.toolbox import Toolbox
@@ -158,7 +158,7 @@ async def _use(calls: Sequence[ToolCall], box: Toolbox) -> list[Wire]:
     return answers
 
 
-def history(messages: Sequence[ChatMessage], calls: Sequence[Called]) -> list[Wire]:
+def history(messages: Sequence[Spoken], calls: Sequence[Called]) -> list[Wire]:
     """The conversation as the protocol has it: what was said, and after each turn the tools that were called in it. The oldest is
     left out where it is too long."""
     entries: list[tuple[tuple[int, int], list[Wire]]] = [
@@ -175,7 +175,7 @@ def history(messages: Sequence[ChatMessage], calls: Sequence[Called]) -> list[Wi
     return [one for wire in reversed(kept) for one in wire]
 
 
-def _message(message: ChatMessage) -> Wire:
+def _message(message: Spoken) -> Wire:
     return {"role": "user" if message.role == ChatRole.USER else "assistant", "content": message.text}
 
 

@@ -80,11 +80,6 @@ class Called:
     evidence: Evidence = field(default_factory=Evidence)
     handles: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, row: ChatToolCall) -> Called:
-        evidence = Evidence.from_json(row.evidence)
-        return cls(row.turn, row.name, row.arguments, row.result, evidence, row.handles)
-
     @property
     def succeeded(self) -> bool:
         return "error" not in self.result

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from lead_orchestrator.booking.appointments.service import Appointments
 from lead_orchestrator.booking.calendar.freshness import Freshness
@@ -20,9 +19,9 @@ from lead_orchestrator.chat.tools.models import Bound, Called, ChatToolCall, Mem
 from lead_orchestrator.clock import app_now
 from lead_orchestrator.errors import AppError, BadInputError
 from lead_orchestrator.log import get_logger
-from lead_orchestrator.tenancy.sessions import ReadSession, Scope, Tenancy, WriteSession
+from lead_orchestrator.tenancy.sessions import Scope, Tenancy, WriteSession
 
-__all__ = ["REMEMBERED", "Toolbox", "Tools", "remembered", "scope_of"]
+__all__ = ["REMEMBERED", "Toolbox", "Tools", "scope_of"]
 
 _log = get_logger(__name__)
 
@@ -44,11 +43,6 @@ _TAKING = ("hold_slot", "book_slot")
 def scope_of(bound: Bound) -> Scope:
     """Postgres itself holds the tools to this tenant and this shop."""
     return Scope(bound.tenant_id, frozenset({bound.location_id}), subject="assistant")
-
-
-async def remembered(session: ReadSession, chat_id: UUID) -> Memory:
-    """What the conversation's tools have shown lately."""
-    return Memory([Called.of(row) for row in await repository.calls_since(session, chat_id, REMEMBERED)])
 
 
 class Tools:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from lead_orchestrator.sandbox.openai_world import MODEL
-from tests.chat.assistant.conversations import sell
+from tests.chat.assistant.conversations import Audience, configure, sell
 from tests.database import Cluster, TestDatabase
 from tests.stack import Stack, open_stack
 
@@ -32,3 +34,13 @@ def stack(open_shop: Stack) -> Stack:
     open_shop.world.openai.calls.clear()
     open_shop.world.openai.pace = 0.0
     return open_shop
+
+
+@pytest.fixture
+async def as_set(stack: Stack) -> Any:
+    """What a test sets about the assistant is undone after it."""
+    yield stack
+    stack.services.assistant.listener = Audience()
+    await configure(stack, enabled=True, model=None, lead_tokens_a_day=60_000, prompt_version=0)
+    async with stack.services.tenancy.write(stack.scope) as session:
+        await session.execute(text("UPDATE assistant_months SET tokens = 0"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,44 @@ from uuid import UUID
 from sqlalchemy import text
 
 from lead_orchestrator.chat.assistant.service import Became, Done
+from lead_orchestrator.chat.assistant.setup import Change, change
+from lead_orchestrator.chat.models import ChatRole
 from tests.chat.talk import Talk, web_chat
 from tests.stack import Stack
 
-__all__ = ["Dialogue", "begin", "sell"]
+__all__ = ["Audience", "Dialogue", "a_moment", "begin", "configure", "sell"]
+
+
+class Audience:
+    """Sees an answer while it is written; `meanwhile` happens at the first words."""
+
+    def __init__(self, meanwhile: Any = None) -> None:
+        self.seen: list[tuple[UUID, int, str]] = []
+        self._meanwhile = meanwhile
+
+    async def typing(self, chat_id: UUID, role: ChatRole) -> None:
+        """Nothing to see."""
+
+    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - a protocol
+        self.seen.append((message_id, offset, text))
+        if self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            await meanwhile()
+
+    @property
+    def text(self) -> str:
+        whole = ""
+        for _, offset, part in self.seen:
+            assert offset == len(whole)
+            whole += part
+        return whole
+
+
+async def configure(stack: Stack, **columns: Any) -> None:
+    async with stack.services.tenancy.write(stack.scope) as session:
+        await change(session, Change())
+        for name, value in columns.items():
+            await session.execute(text(f"UPDATE tenant_assistant_configs SET {name} = :v"), {"v": value})  # noqa: S608 - names of ours
 
 
 class Dialogue:
@@ -83,3 +118,8 @@ async def sell(stack: Stack, *, bays: int = 1) -> None:
                 values,
             )
         await session.execute(text("UPDATE locations SET bays = :bays"), {"bays": bays})
+
+
+async def a_moment() -> None:
+    """Between two looks at what is waited for."""
+    await asyncio.sleep(0.02)

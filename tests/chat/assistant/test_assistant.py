@@ -3,66 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from lead_orchestrator.chat.assistant.service import MOST_ATTEMPTS, Became
 from lead_orchestrator.chat.assistant.setup import Change, change
-from lead_orchestrator.chat.models import ChatRole
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.sandbox.faults import Fault
 from lead_orchestrator.sandbox.openai_world import OBEDIENT_MODEL
-from tests.chat.assistant.conversations import Dialogue, begin
+from tests.chat.assistant.conversations import Audience, Dialogue, a_moment, begin, configure
 from tests.chat.talk import texted
 from tests.messaging.leads import lead_row, make_lead
 from tests.stack import Stack
 
 PRICE = "How much for ceramic tint on a Model 3?"
-
-
-class Audience:
-    """Sees an answer while it is written; `meanwhile` happens at the first words."""
-
-    def __init__(self, meanwhile: Any = None) -> None:
-        self.seen: list[tuple[UUID, int, str]] = []
-        self._meanwhile = meanwhile
-
-    async def typing(self, chat_id: UUID, role: ChatRole) -> None:
-        """Nothing to see."""
-
-    async def delta(self, chat_id: UUID, message_id: UUID, offset: int, text: str) -> None:  # noqa: ARG002 - a protocol
-        self.seen.append((message_id, offset, text))
-        if self._meanwhile is not None:
-            meanwhile, self._meanwhile = self._meanwhile, None
-            await meanwhile()
-
-    @property
-    def text(self) -> str:
-        whole = ""
-        for _, offset, part in self.seen:
-            assert offset == len(whole)
-            whole += part
-        return whole
-
-
-async def configure(stack: Stack, **columns: Any) -> None:
-    async with stack.services.tenancy.write(stack.scope) as session:
-        await change(session, Change())
-        for name, value in columns.items():
-            await session.execute(text(f"UPDATE tenant_assistant_configs SET {name} = :v"), {"v": value})  # noqa: S608 - names of ours
-
-
-@pytest.fixture
-async def as_set(stack: Stack) -> Any:
-    """What a test sets about the assistant is undone after it."""
-    yield stack
-    stack.services.assistant.listener = Audience()
-    await configure(stack, enabled=True, model=None, lead_tokens_a_day=60_000, prompt_version=0)
-    async with stack.services.tenancy.write(stack.scope) as session:
-        await session.execute(text("UPDATE assistant_months SET tokens = 0"))
 
 
 async def test_a_price_is_quoted_and_a_time_is_booked_in_one_conversation(stack: Stack) -> None:
@@ -216,7 +171,7 @@ async def test_whoever_died_while_answering_is_followed_by_somebody_else(stack: 
     dying = asyncio.create_task(chat.answer())
     async with asyncio.timeout(60):
         while not stall.struck:
-            await _wait_a_moment()
+            await a_moment()
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     stack.world.faults.clear()
@@ -395,7 +350,3 @@ async def test_a_customer_is_answered_in_the_language_they_write(stack: Stack) -
     assert still
     assert person.became is Became.HANDED_OVER
     assert (await chat.texts("SYSTEM"))[0].startswith("Le paso con una persona")
-
-
-async def _wait_a_moment() -> None:
-    await asyncio.sleep(0.02)

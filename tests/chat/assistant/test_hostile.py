@@ -24,9 +24,8 @@ from lead_orchestrator.sandbox.openai_world import OBEDIENT_MODEL
 from lead_orchestrator.sandbox.scripted_model import Conversation
 from lead_orchestrator.sandbox.scripted_obedience import obey
 from lead_orchestrator.sandbox.seed import CATALOG_CENTS
-from tests.chat.assistant.conversations import Dialogue, begin
+from tests.chat.assistant.conversations import Dialogue, begin, configure
 from tests.chat.assistant.hostile import Attack, attacks
-from tests.chat.assistant.test_assistant import configure
 from tests.factories import phone_number
 from tests.messaging.leads import make_lead
 from tests.stack import Stack

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from lead_orchestrator.chat.tools.booking import MOST_BOOKED, MOST_HELD
 from lead_orchestrator.chat.tools.models import Bound, Memory
-from lead_orchestrator.chat.tools.toolbox import Toolbox, Tools, remembered
+from lead_orchestrator.chat.tools.toolbox import Toolbox, Tools
 from lead_orchestrator.leads.models import Lead
 from tests.booking.calendar.shop import Shop
 from tests.chat.talk import web_chat
@@ -198,17 +198,6 @@ async def test_times_are_offered_near_to_what_is_wished_and_never_in_the_past(
     free = await call(box, "free_slots", services=[found["services"][0]["service"]], **wanted)
 
     assert {one["when"].rpartition(" at ")[2] for one in free["free"]} == shown
-
-
-async def test_what_the_tools_said_is_remembered_in_postgres(stack: Stack) -> None:
-    box = await opened(stack)
-    await slots(box)
-
-    async with stack.services.tenancy.read(stack.scope) as session:
-        memory = await remembered(session, box.bound.chat_id)
-
-    assert memory.evidence == box.memory.evidence
-    assert memory.names() == box.memory.names()
 
 
 async def test_the_words_are_in_the_customers_language(stack: Stack) -> None:
