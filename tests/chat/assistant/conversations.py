@@ -16,7 +16,7 @@ from lead_orchestrator.chat.models import ChatRole
 from tests.chat.talk import Talk, web_chat
 from tests.stack import Stack
 
-__all__ = ["Audience", "Dialogue", "a_moment", "begin", "configure", "sell"]
+__all__ = ["Audience", "Dialogue", "begin", "configure", "sell", "wait_a_moment"]
 
 
 class Audience:
@@ -120,6 +120,6 @@ async def sell(stack: Stack, *, bays: int = 1) -> None:
         await session.execute(text("UPDATE locations SET bays = :bays"), {"bays": bays})
 
 
-async def a_moment() -> None:
+async def wait_a_moment() -> None:
     """Between two looks at what is waited for."""
     await asyncio.sleep(0.02)

@@ -12,7 +12,7 @@ from lead_orchestrator.chat.assistant.setup import Change, change
 from lead_orchestrator.leads.models import Channel
 from lead_orchestrator.sandbox.faults import Fault
 from lead_orchestrator.sandbox.openai_world import OBEDIENT_MODEL
-from tests.chat.assistant.conversations import Audience, Dialogue, a_moment, begin, configure
+from tests.chat.assistant.conversations import Audience, Dialogue, begin, configure, wait_a_moment
 from tests.chat.talk import texted
 from tests.messaging.leads import lead_row, make_lead
 from tests.stack import Stack
@@ -171,7 +171,7 @@ async def test_whoever_died_while_answering_is_followed_by_somebody_else(stack: 
     dying = asyncio.create_task(chat.answer())
     async with asyncio.timeout(60):
         while not stall.struck:
-            await a_moment()
+            await wait_a_moment()
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     stack.world.faults.clear()

@@ -25,7 +25,7 @@ from lead_orchestrator.services import open_services
 from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import generate_key
 from lead_orchestrator.tenancy.sessions import WriteSession
-from tests.chat.assistant.conversations import Audience, Dialogue, a_moment, begin
+from tests.chat.assistant.conversations import Audience, Dialogue, begin, wait_a_moment
 from tests.messaging.leads import make_lead
 from tests.stack import Stack
 
@@ -309,7 +309,7 @@ async def test_who_is_erased_while_an_answer_begins_leaves_nothing(stack: Stack,
         erasing = asyncio.create_task(_erase(stack, lead.id))
         async with asyncio.timeout(60):
             while not erasing.done() and not await _somebody_waits(stack):
-                await a_moment()
+                await wait_a_moment()
         await Contexts(redis, stack.services.links).of(session, row)
     await erasing
 
