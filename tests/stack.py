@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -113,6 +113,7 @@ class Stack:
     locations: dict[str, UUID]
     http: httpx.AsyncClient
     owner: AsyncEngine
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def world(self) -> World:
@@ -151,9 +152,9 @@ class Stack:
         return [m.subject or "" for m in found if to is None or m.to == to]
 
     async def local_time(self, wall: time, zone: str = "America/Los_Angeles", days: int = 0) -> datetime:
-        """Wind the product's clock to `wall` in `zone`, `days` from today there."""
-        today = datetime.now(ZoneInfo(zone)).date() + timedelta(days=days)
-        target = datetime.combine(today, wall, ZoneInfo(zone))
+        """Wind the product's clock to `wall` in `zone`, `days` from the day it was there when the stack was opened."""
+        opened_on = self.opened_at.astimezone(ZoneInfo(zone)).date()
+        target = datetime.combine(opened_on + timedelta(days=days), wall, ZoneInfo(zone))
         await self._set_offset(target.astimezone(UTC) - datetime.now(UTC))
         return target
 

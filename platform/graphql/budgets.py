@@ -3,7 +3,8 @@
 Redis holds what is left of each minute; a process takes a fiftieth of a budget at a time and spends it by itself, so that a
 request seldom waits for Redis and no budget is ever exceeded, however many processes there are. What a process took and did
 not spend is lost with the minute. Staff and visitors of a franchise have budgets of their own: neither can starve the other.
-Without Redis nothing is limited: a limiter must not stop the product.
+Without Redis nothing is limited: a limiter must not stop the product. (The public's limits, in `tenancy.public.limits`, fill
+evenly and know one amount; here two amounts are taken together, and clients are told when all of it is back.)
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from lead_orchestrator.errors import RateLimitedError
 from lead_orchestrator.log import get_logger
 from lead_orchestrator.settings import Settings
+from lead_orchestrator.tenancy.public.tally import Redis, Tally
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
 __all__ = ["Allowance", "BudgetSizes", "Budgets", "Limits", "OverBudgetError", "Remaining", "budget_sizes"]
@@ -29,9 +30,6 @@ __all__ = ["Allowance", "BudgetSizes", "Budgets", "Limits", "OverBudgetError", "
 _log = get_logger(__name__)
 
 WINDOW = 60.0
-PATIENCE = 0.25
-"""Seconds that Redis is waited for; after that it is left alone for `RESPITE` seconds."""
-RESPITE = 1.0
 SHARES = 50
 MOST_LEASES = 20_000
 SAME_WINDOW = 5.0
@@ -58,18 +56,6 @@ return {got_requests, got_cost, left_cost - got_cost, ttl}
 """
 """KEYS: one budget. ARGV: its requests and cost in a window, the requests and cost to take, the least of both that is of use,
 the window in ms. Answers with what was taken (0, 0: too little is left), the cost that is left to others, and ms to its end."""
-
-
-class Script(Protocol):
-    """A script that Redis runs by its hash."""
-
-    async def __call__(self, keys: Sequence[str], args: Sequence[int]) -> Sequence[int]: ...
-
-
-class Redis(Protocol):
-    """What is used of a Redis client."""
-
-    def register_script(self, script: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -157,7 +143,7 @@ class _Lease:
 
 
 class Budgets:
-    """Spends the budgets kept in `redis`; a client without time-outs of its own will do.
+    """Spends the budgets kept in `redis`.
 
     `limits` tells a franchise's own number of requests a minute, or None; it is asked once in each minute.
     """
@@ -171,13 +157,12 @@ class Budgets:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._take: Script = redis.register_script(TAKE)
+        self._shared = Tally(redis, TAKE, without="budgets_unlimited", clock=clock)
         self._sizes = sizes
         self._limits = limits
         self._clock = clock
         self._wall = wall
         self._leases: dict[str, _Lease] = {}
-        self._away_until = 0.0
 
     async def spend(self, claims: Claims, cost: int) -> Remaining | None:
         """Take one request of `cost` from the caller's budgets; what is left of the narrowest, None if Redis is away.
@@ -248,22 +233,17 @@ class Budgets:
 
     async def _refill(self, key: str, lease: _Lease, cost: int) -> bool:
         """Take another share, or as much as `cost` needs; False while Redis is away."""
-        if self._clock() < self._away_until:
-            return False
         whole = lease.allowance
         wanted = [max(1, whole.requests // SHARES), max(cost, whole.cost // SHARES)]
         least = [0 if lease.requests else 1, max(0, cost - lease.cost)]
-        arguments = [whole.requests, whole.cost, *wanted, *least, int(WINDOW * 1000)]
-        try:
-            async with asyncio.timeout(PATIENCE):
-                requests, taken, others, milliseconds = await self._take(keys=[key], args=arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._away_until = self._clock() + RESPITE
-            _log.warning("budgets_unlimited", reason=type(error).__name__)
+        arguments = (whole.requests, whole.cost, *wanted, *least, int(WINDOW * 1000))
+        taken = await self._shared.take(key, *arguments)
+        if taken is None:
             return False
+        requests, objects, others, milliseconds = taken
         seconds = milliseconds / 1000
         reset_at = datetime.fromtimestamp(self._wall() + seconds + 1, UTC).isoformat(timespec="seconds")
-        lease.add(requests, taken, others, self._clock() + seconds, reset_at)
+        lease.add(requests, objects, others, self._clock() + seconds, reset_at)
         return True
 
     def _make_room(self, now: float) -> None:

@@ -1,21 +1,35 @@
 """Trusted documents: the operations our own pages send, known by the SHA-256 of their text.
 
-Each is a file of `trusted/`: those of visitors (chat, booking) in `visitor/`, those of the dashboard in `staff/`. The text is
-the document as GraphQL prints it, so that generated clients come to the same hash. The manifest beside this file is made of
-them by `lead-orchestrator schema documents` and is what a process reads.
+Each is a file of `trusted/`: those of visitors (chat, booking) in `visitor/`, those of the dashboard in `staff/`; what several
+of them select alike is a fragment in `fragments/`. The text is the document as GraphQL prints it, its fragments behind it, so
+that generated clients come to the same hash. The manifest beside this file is made of them by
+`lead-orchestrator schema documents` and is what a process reads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, parse, print_ast, validate
+from graphql import (
+    DefinitionNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    Visitor,
+    parse,
+    print_ast,
+    validate,
+    visit,
+)
 
 from lead_orchestrator.errors import BadInputError, ConfigurationError, ForbiddenError
 
@@ -30,7 +44,7 @@ __all__ = [
 
 SOURCES = Path(__file__).with_name("trusted")
 MANIFEST = Path(__file__).with_name("trusted_documents.json")
-VISITOR, STAFF = "visitor", "staff"
+VISITOR, STAFF, FRAGMENTS = "visitor", "staff", "fragments"
 _HASH_LENGTH = 64
 
 
@@ -107,16 +121,15 @@ def made_manifest(schema: GraphQLSchema, sources: Path = SOURCES) -> str:
     Raises:
         BadInputError: one of them is not one valid, named operation.
     """
-    documents = [_read(schema, path) for path in sorted(sources.glob("*/*.graphql"))]
+    paths = sorted(sources.glob("*/*.graphql"))
+    fragments = [node for path in paths if path.parent.name == FRAGMENTS for node in _parsed(path).definitions]
+    documents = [_read(schema, path, fragments) for path in paths if path.parent.name != FRAGMENTS]
     listed = {_hash(one.text): {"name": one.name, "audience": one.audience, "text": one.text} for one in documents}
     return json.dumps(dict(sorted(listed.items())), indent=2) + "\n"
 
 
-def _read(schema: GraphQLSchema, path: Path) -> TrustedDocument:
-    try:
-        document = parse(path.read_text())
-    except GraphQLError as error:
-        raise BadInputError(f"{path.name} is no document: {error.message}") from None
+def _read(schema: GraphQLSchema, path: Path, fragments: Sequence[DefinitionNode]) -> TrustedDocument:
+    document = _with_fragments(_parsed(path), fragments)
     if wrong := validate(schema, document):
         raise BadInputError(f"{path.name} does not fit the schema: {wrong[0].message}")
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
@@ -125,6 +138,33 @@ def _read(schema: GraphQLSchema, path: Path) -> TrustedDocument:
     if path.parent.name not in (VISITOR, STAFF):
         raise BadInputError(f"{path.name} is in {path.parent.name}: put it into {VISITOR} or {STAFF}")
     return TrustedDocument(operations[0].name.value, path.parent.name, print_ast(document))
+
+
+def _parsed(path: Path) -> DocumentNode:
+    try:
+        return parse(path.read_text())
+    except GraphQLError as error:
+        raise BadInputError(f"{path.name} is no document: {error.message}") from None
+
+
+def _with_fragments(document: DocumentNode, fragments: Sequence[DefinitionNode]) -> DocumentNode:
+    """The document and those of the fragments that it spreads, or that these do."""
+    spread = _Spread()
+    visit(document, spread)
+    missing = [one for one in fragments if isinstance(one, FragmentDefinitionNode) and one.name.value in spread.names]
+    found = DocumentNode(definitions=(*document.definitions, *missing))
+    return found if not missing else _with_fragments(found, [one for one in fragments if one not in missing])
+
+
+class _Spread(Visitor):
+    """The names of the fragments that are spread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
+        self.names.add(node.name.value)
 
 
 def _digest(request: dict[str, Any]) -> str | None:

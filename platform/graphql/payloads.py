@@ -20,10 +20,20 @@ async def answer(
     info: Request,
     work: Callable[[WriteSession], Awaitable[R]],
     payload: Callable[[R | None, list[UserError]], P],
+    *,
+    visitors: bool = False,
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> P:
-    """`payload` of the row that `work` returns; of none and the error where what was asked cannot be, and nothing was done."""
+    """`payload` of the row that `work` returns; of none and the error where what was asked cannot be, and nothing was done.
+
+    `visitors` do it too, in a service's session. `before` is what is asked of others first: never while this operation has a
+    transaction open.
+    """
+    context = info.context
     try:
-        async with info.context.writing() as session:
+        if before is not None and not context.wrote:
+            await before()
+        async with context.changing() if visitors else context.writing() as session:
             row = await work(session)
     except AppError as error:
         return payload(None, [UserError.of(error)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,21 @@ def test_a_listed_document_is_affordable(name: str) -> None:
     assert cost < 1_000
 
 
+def test_a_document_takes_the_fragments_that_it_spreads_along_and_no_others(tmp_path: Path) -> None:
+    for name, text in {
+        "staff/one.graphql": "query One { viewer { ...Who } }",
+        "fragments/who.graphql": "fragment Who on Viewer { ...Role expiresAt }",
+        "fragments/role.graphql": "fragment Role on Viewer { role }",
+        "fragments/unused.graphql": "fragment Unused on Viewer { role }",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    [listed] = json.loads(made_manifest(core_schema(), tmp_path)).values()
+
+    assert re.findall(r"^(?:query|fragment) (\w+)", listed["text"], re.MULTILINE) == ["One", "Who", "Role"]
+
+
 @pytest.mark.parametrize(
     ("folder", "text", "complaint"),
     [
@@ -116,6 +133,8 @@ def test_a_listed_document_is_affordable(name: str) -> None:
         ("staff", "{ viewer { role } }", "has 1 operations: write one, with a name"),
         ("staff", "query A { viewer { role } } query B { viewer { role } }", "has 2 operations"),
         ("staff", "query A {", "is no document"),
+        ("fragments", "fragment A on", "is no document"),
+        ("staff", "query A { viewer { ...Nothing } }", "does not fit the schema: Unknown fragment"),
         ("others", "query A { viewer { role } }", "put it into visitor or staff"),
     ],
 )

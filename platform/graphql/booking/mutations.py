@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -15,11 +16,12 @@ from lead_orchestrator.booking.appointments.wanted import Customer, Wanted
 from lead_orchestrator.booking.calendar.freshness import Freshness
 from lead_orchestrator.booking.models import AppointmentStatus
 from lead_orchestrator.booking.tokens import Offer
-from lead_orchestrator.errors import AppError, BadInputError, UnavailableError
+from lead_orchestrator.errors import BadInputError, UnavailableError
 from lead_orchestrator.graphql.booking.types import Appointment
 from lead_orchestrator.graphql.connections import UserError
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.inputs import ConsentInput, consents, text
+from lead_orchestrator.graphql.payloads import answer
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.leads.addresses import checked_email, checked_phone
 from lead_orchestrator.tenancy.sessions import WriteSession
@@ -125,6 +127,14 @@ class AppointmentPayload:
     appointment: Appointment | None
     errors: list[UserError]
 
+    @classmethod
+    def of(cls, row: models.Appointment | None, errors: list[UserError]) -> Self:
+        return cls(appointment=Appointment.of(row) if row else None, errors=errors)
+
+    @classmethod
+    def of_visitor(cls, row: models.Appointment | None, errors: list[UserError]) -> Self:
+        return cls(appointment=Appointment.of_visitor(row) if row else None, errors=errors)
+
 
 @strawberry.type
 class AppointmentMutations:
@@ -225,16 +235,16 @@ def _visits(info: Request) -> bool:
 
 
 async def _answer(info: Request, work: Work, look: Look | None = None) -> AppointmentPayload:
-    """`look` is what is asked of others beforehand: never while this operation has a transaction open."""
     services = info.context.services
-    try:
+
+    async def before() -> None:
+        if look is not None and services.freshness is not None:
+            await look(services.freshness)
+
+    async def with_appointments(session: WriteSession) -> models.Appointment:
         if services.appointments is None:
             raise UnavailableError("nothing can be booked here")
-        if look is not None and services.freshness is not None and not info.context.wrote:
-            await look(services.freshness)
-        async with info.context.changing() as session:
-            row = await work(services.appointments, session)
-    except AppError as error:
-        return AppointmentPayload(appointment=None, errors=[UserError.of(error)])
-    shown = Appointment.of_visitor(row) if _visits(info) else Appointment.of(row)
-    return AppointmentPayload(appointment=shown, errors=[])
+        return await work(services.appointments, session)
+
+    payload = AppointmentPayload.of_visitor if _visits(info) else AppointmentPayload.of
+    return await answer(info, with_appointments, payload, visitors=True, before=before)

@@ -14,7 +14,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.tenancy.sessions import Scope
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Group", "Membership", "Subscriber", "group_key"]
+__all__ = ["Group", "Membership", "Reads", "Subscriber", "group_key"]
 
 _log = get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -13,7 +13,8 @@ from lead_orchestrator.chat.live import channel_of
 from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.graphql.chat.cursors import version_cursor
 from lead_orchestrator.graphql.events.conversations import ConversationSource, told
-from lead_orchestrator.graphql.events.group import Group, Membership, Subscriber, group_key
+from lead_orchestrator.graphql.events.group import Membership, Subscriber
+from lead_orchestrator.graphql.events.groups import Groups
 from lead_orchestrator.graphql.events.operation import Operation
 from lead_orchestrator.graphql.events.wake import Channels
 from lead_orchestrator.log import get_logger
@@ -37,7 +38,7 @@ class Room:
         """`version`: the groups were told of everything up to it; `listeners`: how many hold it open."""
         self.tenant_id, self.chat_id, self.version = tenant_id, chat_id, version
         self.listeners = 0
-        self._groups: dict[Hashable, Group] = {}
+        self._groups = Groups(source)
         self._source = source
         self._due = asyncio.Event()
         self._due.set()  # an entry may have come while the version was read
@@ -62,19 +63,11 @@ class Room:
             self._due.set()
 
     def join(self, operation: Operation, claims: Claims, subscriber: Subscriber) -> Membership:
-        """A member of its group from now on, without an await: await its `catch_up()`, and `leave` in the end."""
-        key = group_key(operation, claims)
-        if key not in self._groups:
-            self._groups[key] = Group(operation, claims, self._source, self.version)
-        return self._groups[key].join(key, subscriber, operation.after)
+        """A member from now on, without an await: await its `catch_up()`, and `leave` in the end."""
+        return self._groups.join(operation, claims, subscriber, self.version)
 
     async def leave(self, member: Membership) -> None:
-        """A group without members is let go."""
-        group = member.group
-        group.members.discard(member)
-        if not group.members and self._groups.get(member.key) is group:
-            del self._groups[member.key]
-            await group.close()
+        await self._groups.leave(member)
 
     async def check(self, after: int) -> None:
         """Raises BadInputError: the conversation has no entry of this version."""
@@ -86,8 +79,7 @@ class Room:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for group in self._groups.values():
-            await group.close()
+        await self._groups.close()
 
     async def _follow(self) -> None:
         while True:
@@ -102,13 +94,13 @@ class Room:
                 continue
             if version > self.version:
                 self.version = version
-                for group in self._groups.values():
+                for group in self._groups:
                     group.advance_to(version)
 
     async def _pass_on(self) -> None:
         while True:
             news = await self._whispers.get()
-            for group in list(self._groups.values()):
+            for group in self._groups:
                 try:
                     text = await self._source.whispered(group.operation, group.claims, news)
                 except Exception as error:  # noqa: BLE001 - it is lossy

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
 from contextlib import suppress
 from uuid import UUID
 
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.cursors import position_cursor
-from lead_orchestrator.graphql.events.group import Group, Membership, Subscriber, group_key
+from lead_orchestrator.graphql.events.group import Membership, Subscriber
+from lead_orchestrator.graphql.events.groups import Groups
 from lead_orchestrator.graphql.events.operation import Operation
 from lead_orchestrator.graphql.events.source import Source
 from lead_orchestrator.log import get_logger
@@ -29,7 +29,7 @@ class Tail:
     def __init__(self, tenant_id: UUID, source: Source, position: int) -> None:
         """`position`: all events up to it were offered to the groups; `sockets`: how many hold it open."""
         self.sockets = 0
-        self._groups: dict[Hashable, Group] = {}
+        self._groups = Groups(source)
         self._tenant_id = tenant_id
         self._source = source
         self.position = position
@@ -50,19 +50,11 @@ class Tail:
             self._due.set()
 
     def join(self, operation: Operation, claims: Claims, subscriber: Subscriber) -> Membership:
-        """A member of its group from now on, without an await: await its `catch_up()`, and `leave` in the end."""
-        key = group_key(operation, claims)
-        if key not in self._groups:
-            self._groups[key] = Group(operation, claims, self._source, self.position)
-        return self._groups[key].join(key, subscriber, operation.after)
+        """A member from now on, without an await: await its `catch_up()`, and `leave` in the end."""
+        return self._groups.join(operation, claims, subscriber, self.position)
 
     async def leave(self, member: Membership) -> None:
-        """A group without members is let go."""
-        group = member.group
-        group.members.discard(member)
-        if not group.members and self._groups.get(member.key) is group:
-            del self._groups[member.key]
-            await group.close()
+        await self._groups.leave(member)
 
     async def check(self, after: int) -> None:
         """Raises BadInputError: the tenant has no event of this position."""
@@ -76,8 +68,7 @@ class Tail:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        for group in self._groups.values():
-            await group.close()
+        await self._groups.close()
 
     async def _run(self) -> None:
         while True:
@@ -96,6 +87,6 @@ class Tail:
         places = await self._source.places(self._tenant_id, self.position, MOST_PLACES)
         if places:
             self.position = places[-1].position
-            for group in self._groups.values():
+            for group in self._groups:
                 group.offer(places, self.position)
         return len(places) == MOST_PLACES

@@ -7,31 +7,22 @@ FLUSHALL, or Redis away, leaves each process with what it has counted itself: no
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from math import ceil
-from typing import Any, Protocol
 from uuid import UUID
 
-from redis.exceptions import RedisError
-
 from lead_orchestrator.errors import RateLimitedError
-from lead_orchestrator.log import get_logger
 from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.public.places import Place
+from lead_orchestrator.tenancy.public.tally import Redis, Tally
 
 __all__ = ["READ", "WRITE", "PublicLimits", "Rate", "Rates", "line_of", "public_rates"]
 
-_log = get_logger(__name__)
-
 READ, WRITE = "read", "write"
-PATIENCE = 0.25
-"""Seconds that Redis is waited for; after that it is left alone for `RESPITE` seconds."""
-RESPITE = 1.0
 MOST_BUCKETS = 50_000
 ADDRESSES_A_PLACE = 30
 """A shop is called as often as so many addresses may call together."""
@@ -51,12 +42,6 @@ return 0
 """
 """KEYS: one bucket. ARGV: the ms that one call takes to drain, and those that the whole bucket takes. Answers with the ms until
 the next call fits; 0: it fitted."""
-
-
-class Redis(Protocol):
-    """What is used of a Redis client."""
-
-    def register_script(self, script: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -89,14 +74,13 @@ class Rates:
 
 
 class PublicLimits:
-    """The budgets kept in `redis` and in this process; a client without time-outs of its own will do."""
+    """The budgets kept in `redis` and in this process."""
 
     def __init__(self, redis: Redis, rates: Rates, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._take = redis.register_script(TAKE)
+        self._shared = Tally(redis, TAKE, without="limits_of_this_process_only", clock=clock)
         self._rates = rates
         self._clock = clock
         self._full_at: dict[str, float] = {}
-        self._away_until = 0.0
 
     async def spend_by_address(self, address: str | None, kind: str) -> None:
         """Count one call of a client at this address (None: one whose address nobody knows).
@@ -148,16 +132,8 @@ class PublicLimits:
         return 0.0
 
     async def _shared_wait(self, key: str, rate: Rate) -> float:
-        if self._clock() < self._away_until:
-            return 0.0
-        arguments: Sequence[float] = [rate.each * 1000, rate.room * 1000]
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return float(await self._take(keys=[key], args=arguments)) / 1000
-        except (RedisError, OSError, TimeoutError) as error:
-            self._away_until = self._clock() + RESPITE
-            _log.warning("limits_of_this_process_only", reason=type(error).__name__)
-            return 0.0
+        milliseconds = await self._shared.take(key, rate.each * 1000, rate.room * 1000)
+        return 0.0 if milliseconds is None else float(milliseconds) / 1000
 
     def _make_room(self, now: float) -> None:
         if len(self._full_at) <= MOST_BUCKETS:

@@ -96,7 +96,7 @@ async def test_lead_time_and_horizon_bound_what_is_offered(api: Api, ours: Franc
             "errors"
         ] == []
 
-    await set_location(horizonDays=9)
+    await set_location(horizonDays=8)
     assert await starts(api, ours, service, t=(DAY + timedelta(days=40)).isoformat()) == []
     await set_location(horizonDays=60, leadTimeMinutes=11 * 24 * 60)
     assert await starts(api, ours, service) == []
