@@ -1,4 +1,4 @@
-"""Checks that ruff has no rule for: over the source (`source_rules`), every committed file, and the schema."""
+"""Checks that ruff has no rule for: over the source (`source_rules`), every committed file, the migrations and the schema."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from tools.migrations import migration_findings
 from tools.roles import PAGE, roles_page
 from tools.schema_changes import SCHEMA, change_findings, release
 from tools.source_rules import Finding, findings_in
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
     if options.release_schema:
         release(ROOT)
         return 0
-    findings = [*source_findings(ROOT), *text_findings(ROOT)]
+    findings = [*source_findings(ROOT), *text_findings(ROOT), *migration_findings(ROOT)]
     if not options.no_schema:
         findings += [*schema_findings(ROOT), *change_findings(ROOT), *document_findings(), *page_findings(ROOT)]
     for finding in findings:

@@ -93,7 +93,7 @@ def audit_verify_command(
     async def work(services: Services) -> list[dict[str, object]]:
         async with services.tenancy.platform() as session:
             known = [row for row, _ in await repository.tenants(session) if slug in {None, row.slug}]
-        if not known:
+        if slug and not known:
             raise BadInputError(f"no franchise has the slug {slug!r}: see `lead-orchestrator tenant list`")
         found: list[dict[str, object]] = []
         for row in known:

@@ -52,7 +52,7 @@ async def _audience(
             raise BadInputError("a PLATFORM_ADMIN belongs to no franchise: leave --tenant and --location out")
         return None, None
     if not tenant:
-        raise BadInputError(f"a {role.value} belongs to a franchise: give its slug with --tenant")
+        raise BadInputError(f"{role.value} is a role within a franchise: give its slug with --tenant")
     tenant_id = await tenant_named(services, tenant)
     if not locations:
         return tenant_id, None

@@ -117,7 +117,7 @@ async def test_each_visitor_has_a_budget_of_its_own(limited: Live, secret_box: S
     one, other = (
         limited.api.token(ours.tenant.id, Role.VISITOR, lead_id=ours.lead.id, session_id=uuid4()) for _ in range(2)
     )
-    trusted = next(document.text for document in trusted_documents().by_hash.values() if document.audience == "visitor")
+    trusted = next(one.text for one in trusted_documents().by_hash.values() if one.name == "WidgetViewer")
     async with limited.connected(one) as peer, limited.connected(other) as another:
         codes = [(await refused(peer, str(number), trusted))["code"] for number in range(4)]
         assert (await refused(another, "1", trusted))["code"] == "BAD_USER_INPUT"
