@@ -29,10 +29,11 @@ ACTIVE = "ACTIVE"
 
 @dataclass(frozen=True)
 class KeptSession:
-    """A sign-in that is not revoked."""
+    """A sign-in that is not revoked; `renewed_at` is when it got the refresh token that it has."""
 
     refresh_hash: bytes
     created_at: datetime
+    renewed_at: datetime
     expires_at: datetime
 
 
@@ -97,7 +98,7 @@ class _Member:
         row = await repository.lock_session(self.session, session_id)
         if row is None or row.revoked_at is not None or row.user_id != self.row.id:
             return None
-        return KeptSession(row.refresh_hash, row.created_at, row.expires_at)
+        return KeptSession(row.refresh_hash, row.created_at, row.last_seen_at, row.expires_at)
 
     async def renew(self, session_id: UUID, refresh_hash: bytes, until: datetime) -> None:
         row = await repository.lock_session(self.session, session_id)
@@ -151,8 +152,8 @@ class _Administrator:
         found = self.row.sessions.get(str(session_id))
         if found is None:
             return None
-        created, expires = (datetime.fromisoformat(str(found[name])) for name in ("createdAt", "expiresAt"))
-        return KeptSession(bytes.fromhex(str(found["hash"])), created, expires)
+        moments = (datetime.fromisoformat(str(found[name])) for name in ("createdAt", "lastSeenAt", "expiresAt"))
+        return KeptSession(bytes.fromhex(str(found["hash"])), *moments)
 
     async def renew(self, session_id: UUID, refresh_hash: bytes, until: datetime) -> None:
         seen = (await self.now()).isoformat()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from lead_orchestrator.errors import BadInputError, ForbiddenError, UnauthenticatedError
@@ -29,7 +29,7 @@ from lead_orchestrator.tenancy.accounts.passwords import Passwords
 from lead_orchestrator.tenancy.accounts.tokens import EnrolmentTicket, RefreshTokens
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.models import User
-from lead_orchestrator.tenancy.secrets import SecretBox
+from lead_orchestrator.tenancy.secrets import SecretBox, token_hash
 from lead_orchestrator.tenancy.sessions import Scope, Tenancy
 from lead_orchestrator.tenancy.tokens import LIFETIME, Claims, TokenIssuer
 
@@ -40,6 +40,8 @@ _log = get_logger(__name__)
 IDLE = timedelta(days=14)
 """A sign-in that is not refreshed for so long has ended."""
 LONGEST_SESSION = timedelta(days=90)
+GRACE = timedelta(seconds=10)
+"""For so long a refresh token that was used is answered with the one that has followed it, while that one is not used."""
 ENROLMENT = timedelta(minutes=15)
 LONGEST_ADDRESS, LONGEST_AGENT, LONGEST_CODE = 254, 300, 40
 NOBODY = Named(UUID(int=0), UUID(int=0))
@@ -114,7 +116,8 @@ class Accounts:
     async def refresh(self, token: str | None) -> SignedIn:
         """Go on with a sign-in: the token is used up, and the answer has the next one.
 
-        A token that was used before means that somebody has a copy of it: then the whole sign-in ends, for both of them.
+        Tabs share a cookie, and a lost answer is asked for again: the token before is answered with the same next one for a
+        moment. Any other that was used means that somebody has a copy of it: then the whole sign-in ends, for both of them.
 
         Raises:
             UnauthenticatedError: it has ended.
@@ -124,10 +127,13 @@ class Accounts:
             kept = await account.find(read.session_id) if account is not None else None
             if account is None or kept is None or not await account.is_open():
                 raise UnauthenticatedError(_ENDED)
-            if kept.refresh_hash == read.hash and await account.now() < kept.expires_at:
-                return await self._go_on(
-                    account, read.session_id, min(kept.created_at + LONGEST_SESSION, await _idle(account))
-                )
+            now = await account.now()
+            if kept.refresh_hash == read.hash and now < kept.expires_at:
+                until = min(kept.created_at + LONGEST_SESSION, now + IDLE)
+                await account.renew(read.session_id, token_hash(read.following), until)
+                return self._answer(account.row, read.session_id, read.following)
+            if kept.refresh_hash == token_hash(read.following) and now - kept.renewed_at <= GRACE:
+                return self._answer(account.row, read.session_id, read.following)
             await account.end(read.session_id)
             account.audit("session.reused" if kept.refresh_hash != read.hash else "session.expired")
         raise UnauthenticatedError(_ENDED)  # after the commit: the end of the sign-in stands
@@ -251,13 +257,8 @@ class Accounts:
         token = self.tokens.refresh(_named(account.row), session_id)
         agent = caller.user_agent[:LONGEST_AGENT] if caller.user_agent else None
         hashed = self.tokens.read_refresh(token).hash
-        await account.begin(session_id, hashed, agent, await _idle(account))
+        await account.begin(session_id, hashed, agent, await account.now() + IDLE)
         return self._answer(account.row, session_id, token, codes)
-
-    async def _go_on(self, account: Held, session_id: UUID, until: datetime) -> SignedIn:
-        token = self.tokens.refresh(_named(account.row), session_id)
-        await account.renew(session_id, self.tokens.read_refresh(token).hash, until)
-        return self._answer(account.row, session_id, token)
 
     def _answer(self, row: AccountRow, session_id: UUID, refresh_token: str, codes: Sequence[str] = ()) -> SignedIn:
         role, named = account_role(row), _named(row)
@@ -291,7 +292,3 @@ def address_of(email: str) -> str:
 
 def _named(row: AccountRow) -> Named:
     return Named(row.tenant_id if isinstance(row, User) else None, row.id)
-
-
-async def _idle(account: Held) -> datetime:
-    return await account.now() + IDLE

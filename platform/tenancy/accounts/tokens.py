@@ -16,17 +16,22 @@ __all__ = ["EnrolmentTicket", "RefreshToken", "RefreshTokens"]
 
 _NO_TENANT = UUID(int=0)
 _ID, _RANDOM, _EXPIRY, _GENERATION = 16, 32, 8, 4
+_REFRESH = "refresh"
 _ENDED = "the sign-in has ended: sign in again"
 _STALE = "the enrolment has expired: sign in again"
 
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """Which sign-in is to go on; `hash` is what is kept of the token."""
+    """Which sign-in is to go on; `hash` is what is kept of the token, `following` the token after it.
+
+    The token after it is always the same one, so that whoever sends this one twice at once is answered alike.
+    """
 
     account: Named
     session_id: UUID
     hash: bytes = field(repr=False)
+    following: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,18 @@ class RefreshTokens:
         self._signer = signer
 
     def refresh(self, account: Named, session_id: UUID) -> str:
-        """Another one each time."""
+        """The first one of a sign-in."""
         body = _named(account) + session_id.bytes + secrets.token_bytes(_RANDOM)
-        return self._signer.sign("refresh", body)
+        return self._signer.sign(_REFRESH, body)
 
     def read_refresh(self, token: str | None) -> RefreshToken:
         """Raises UnauthenticatedError: it is none of ours."""
-        body = self._signer.signed("refresh", token or "")
+        body = self._signer.signed(_REFRESH, token or "")
         if body is None or len(body) != 3 * _ID + _RANDOM:
             raise UnauthenticatedError(_ENDED)
-        return RefreshToken(_account(body), UUID(bytes=body[2 * _ID : 3 * _ID]), token_hash(token or ""))
+        following = self._signer.sign(_REFRESH, body[: 3 * _ID] + self._signer.derived(_REFRESH, body))
+        session_id = UUID(bytes=body[2 * _ID : 3 * _ID])
+        return RefreshToken(_account(body), session_id, token_hash(token or ""), following)
 
     def enrolment(self, account: Named, generation: int, expires_at: datetime) -> str:
         expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY, "big")

@@ -150,6 +150,16 @@ class Office:
         async with self.services.tenancy.platform() as platform:
             await platform.execute(text("UPDATE platform_users SET totp_last_step = NULL"))
 
+    async def grow_old(self) -> None:
+        """Every sign-in was refreshed last a while ago."""
+        async with self.services.tenancy.write(self.stack.scope) as session:
+            await session.execute(text("UPDATE sessions SET last_seen_at = last_seen_at - interval '11 seconds'"))
+        older = """UPDATE platform_users SET sessions = (SELECT jsonb_object_agg(key, value
+            || jsonb_build_object('lastSeenAt', (value->>'lastSeenAt')::timestamptz - interval '11 seconds'))
+            FROM jsonb_each(sessions)) WHERE sessions <> '{}'"""
+        async with self.services.tenancy.platform() as platform:
+            await platform.execute(text(older))
+
     async def signed_in(self, person: Person, **headers: str) -> Seat:
         """At a browser of its own."""
         seat = self.seat()
