@@ -1,4 +1,5 @@
-"""The keys that an outside issuer publishes: found by discovery, kept, and read anew for a key nobody knows once a minute at most."""
+"""The keys that an outside issuer publishes: found by discovery, kept, and read anew now and then, so that one that was withdrawn
+ends, and for a key nobody knows, which happens once a minute at most. Of an issuer that cannot be reached they stay as they were."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ TIMEOUT = 5.0
 """Seconds that reading an issuer's keys may take."""
 PAUSE = 60.0
 """Seconds between two readings of one issuer's keys, whatever tokens come."""
+KEPT = 600.0
+"""Seconds after which keys that are known are read again."""
 LARGEST = 256 * 1024
 MOST_KEYS = 100
 MOST_ISSUERS = 1_000
@@ -51,8 +54,11 @@ class _Known:
 class IssuerKeys:
     """The keys of issuers that a franchise has named; of any other nothing is read. `insecure` allows http on loopback."""
 
-    def __init__(self, *, insecure: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, insecure: bool, clock: Callable[[], float] = time.monotonic, timeout: float = TIMEOUT
+    ) -> None:
         self._insecure = insecure
+        self._timeout = timeout
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
@@ -63,25 +69,28 @@ class IssuerKeys:
             if len(self._known) >= MOST_ISSUERS:
                 self._known.pop(next(iter(self._known)))
             known = self._known[issuer] = _Known()
-        if kid not in known.keys:
+        if self._is_due(kid, known):
             async with known.turn:
                 await self._renew(issuer, kid, known)
         return known.keys.get(kid)
 
+    def _is_due(self, kid: str, known: _Known) -> bool:
+        pause = KEPT if kid in known.keys else PAUSE
+        return known.read_at is None or self._clock() - known.read_at >= pause
+
     async def _renew(self, issuer: str, kid: str, known: _Known) -> None:
-        now = self._clock()
-        if kid in known.keys or (known.read_at is not None and now - known.read_at < PAUSE):
-            return
-        known.read_at = now
+        if not self._is_due(kid, known):
+            return  # somebody else has just done it
+        known.read_at = self._clock()
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 known.keys = await self._read(issuer)
         except (httpx.HTTPError, ValueError, TypeError, TimeoutError, RecursionError) as error:
             _log.warning("issuer_keys_unreadable", reason=type(error).__name__)
 
     async def _read(self, issuer: str) -> Mapping[str, IssuerKey]:
         """Raises ValueError: what the issuer answers is not what OpenID Connect Discovery says."""
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=self._timeout, follow_redirects=False, trust_env=False) as http:
             return await self._published(http, issuer)
 
     async def _published(self, http: httpx.AsyncClient, issuer: str) -> Mapping[str, IssuerKey]:

@@ -1,53 +1,74 @@
-"""An identity provider on loopback: discovery, published keys, and whatever tokens a test wants signed."""
+"""The sandbox's identity provider, in a process of its own, and whatever tokens a test wants signed with its keys."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import sys
 import time
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tests.graphql.server import serve
+from tests.http import open_http
 
 __all__ = ["Issuer", "open_issuer", "raw_token"]
-
-KINDS = {
-    "RS256": lambda: rsa.generate_private_key(65537, 2048),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate,
-}
 
 
 @dataclass
 class Issuer:
-    """`asked` counts the requests by path; `told` replaces what a path answers."""
+    """`keys` are the private halves of what it publishes, by id with their algorithm."""
 
-    url: str = ""
+    url: str
+    http: httpx.AsyncClient
     keys: dict[str, tuple[str, Any]] = field(default_factory=dict)
-    asked: dict[str, int] = field(default_factory=dict)
-    told: dict[str, Response] = field(default_factory=dict)
+    process: Process | None = None
 
-    def forget(self) -> None:
-        """Begin anew, with the key `one`."""
-        self.keys = {kid: key for kid, key in self.keys.items() if kid == "one"}
-        self.asked, self.told = {}, {}
+    async def start(self, port: int = 0) -> None:
+        """Run it, with a new key `one`."""
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "lead_orchestrator.sandbox.issuer", "--port", str(port), stdout=PIPE
+        )
+        assert self.process.stdout is not None
+        self.url = (await self.process.stdout.readline()).decode().removeprefix("listening on ").strip()
+        self.keys.clear()
+        await self.add("one")
 
-    def add(self, kid: str, algorithm: str = "RS256") -> None:
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def begin_anew(self) -> None:
+        """With the key `one` alone, nothing counted, and nothing but the truth answered."""
+        for kid in set(self.keys) - {"one"}:
+            await self.withdraw(kid)
+        (await self.http.delete(f"{self.url}/sandbox/answers")).raise_for_status()
+
+    async def add(self, kid: str, algorithm: str = "RS256") -> None:
         """Publish a new key."""
-        self.keys[kid] = algorithm, KINDS[algorithm]()
+        told = (await self.http.post(f"{self.url}/sandbox/keys", json={"kid": kid, "algorithm": algorithm})).json()
+        self.keys[kid] = algorithm, load_pem_private_key(told["privateKey"].encode(), None)
 
-    def jwks(self) -> dict[str, Any]:
-        return {"keys": [self.jwk(kid) for kid in self.keys]}
+    async def withdraw(self, kid: str) -> None:
+        """Publish it no more; the test may go on signing with it."""
+        (await self.http.delete(f"{self.url}/sandbox/keys/{kid}")).raise_for_status()
+
+    async def answers(self, path: str, **told: Any) -> None:
+        """That path is answered so: `status`, `headers`, `body`, `then`."""
+        (await self.http.put(f"{self.url}/sandbox/answers{path}", json=told)).raise_for_status()
+
+    async def asked(self) -> dict[str, int]:
+        """How often each path was."""
+        counted: dict[str, int] = (await self.http.get(f"{self.url}/sandbox/asked")).json()
+        return counted
 
     def jwk(self, kid: str) -> dict[str, Any]:
         algorithm, private = self.keys[kid]
@@ -69,15 +90,6 @@ class Issuer:
         header = {"alg": algorithm, "kid": kid, "typ": "JWT", **(head or {})}
         return raw_token(header, self.claims(**changes), lambda raw: _signed(algorithm, private, raw))
 
-    async def _answer(self, request: Request) -> Response:
-        path = request.url.path
-        self.asked[path] = self.asked.get(path, 0) + 1
-        if path in self.told:
-            return self.told[path]
-        if path == "/keys":
-            return JSONResponse(self.jwks())
-        return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
-
 
 def _signed(algorithm: str, private: Any, raw: bytes) -> bytes:
     made = jwt.get_algorithm_by_name(algorithm)
@@ -98,10 +110,10 @@ def _base64url(raw: bytes) -> str:
 @asynccontextmanager
 async def open_issuer() -> AsyncIterator[Issuer]:
     """A running one with the key `one`."""
-    issuer = Issuer()
-    paths = ("/.well-known/openid-configuration", "/keys", "/elsewhere")
-    app = Starlette(routes=[Route(path, issuer._answer) for path in paths])  # noqa: SLF001 - its own routes
-    async with serve(app) as address:
-        issuer.url = address.rstrip("/")
-        issuer.add("one")
-        yield issuer
+    async with open_http(timeout=30) as http:
+        issuer = Issuer("", http)
+        try:
+            await issuer.start()
+            yield issuer
+        finally:
+            await issuer.stop()

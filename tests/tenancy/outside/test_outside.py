@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lead_orchestrator.errors import UnauthenticatedError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.services import AUDIENCE
 from lead_orchestrator.tenancy import repository
-from lead_orchestrator.tenancy.outside.keys import PAUSE, IssuerKeys
+from lead_orchestrator.tenancy.outside.keys import KEPT as KEPT_KEYS
+from lead_orchestrator.tenancy.outside.keys import PAUSE, TIMEOUT, IssuerKeys
 from lead_orchestrator.tenancy.outside.verifier import FRESH, KEPT, OutsideTokens
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import Role
@@ -78,7 +79,7 @@ async def provider() -> AsyncIterator[Issuer]:
 @pytest_asyncio.fixture
 async def issuer(stack: Stack, provider: Issuer) -> Issuer:
     """Taken by our franchise for managers at most."""
-    provider.forget()
+    await provider.begin_anew()
     await allow(stack, provider)
     return provider
 
@@ -111,12 +112,12 @@ async def test_an_outside_token_is_one_of_the_franchise_s_over_http_and_sockets(
     viewer = answer.json()["data"]["viewer"]
     assert (viewer["role"], viewer["tenant"]["id"]) == ("MANAGER", encode(Kind.TENANT, stack.tenant_id))
     assert len(viewer["locations"]) == len(stack.locations)
-    assert issuer.asked == {DISCOVERY: 1, "/keys": 1}
+    assert await issuer.asked() == {DISCOVERY: 1, "/keys": 1}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 async def test_each_key_verifies_by_its_own_algorithm(gate: Gate, issuer: Issuer, algorithm: str) -> None:
-    issuer.add("other", algorithm)
+    await issuer.add("other", algorithm)
 
     assert await gate.takes(issuer.token("other"))
     for head in (
@@ -178,7 +179,7 @@ async def test_an_issuer_that_only_looks_like_ours_is_refused(
     gate: Gate, issuer: Issuer, change: Callable[[str], Any]
 ) -> None:
     assert not await gate.takes(issuer.token(iss=change(issuer.url)))
-    assert issuer.asked == {}, "and is not even asked"
+    assert await issuer.asked() == {}, "and is not even asked"
 
 
 HEADERS: dict[str, dict[str, Any]] = {
@@ -203,14 +204,13 @@ async def test_a_header_with_more_or_less_than_it_needs_is_refused(
     gate: Gate, issuer: Issuer, head: dict[str, Any]
 ) -> None:
     assert not await gate.takes(issuer.token(head=head))
-    assert issuer.asked.get("/elsewhere") is None
+    assert set(await issuer.asked()) <= {DISCOVERY, "/keys"}
 
 
 async def test_a_token_that_the_issuer_did_not_sign_is_refused(gate: Gate, issuer: Issuer) -> None:
     jwk = issuer.jwk("one")
     header = {"alg": "RS256", "kid": "one", "typ": "JWT"}
-    stranger = Issuer(issuer.url)
-    stranger.add("one")
+    stranger = Issuer(issuer.url, issuer.http, {"one": ("RS256", rsa.generate_private_key(65537, 2048))})
     good = issuer.token()
     head, body, signature = good.split(".")
     shared = json.dumps(jwk).encode()
@@ -234,7 +234,7 @@ async def test_a_token_that_the_issuer_did_not_sign_is_refused(gate: Gate, issue
 
 async def test_an_unknown_key_is_looked_for_once_a_minute_at_most(gate: Gate, issuer: Issuer) -> None:
     assert await gate.takes(issuer.token())
-    issuer.add("two")
+    await issuer.add("two")
 
     early = await gate.takes(issuer.token("two"))
     for number in range(20):
@@ -243,7 +243,41 @@ async def test_an_unknown_key_is_looked_for_once_a_minute_at_most(gate: Gate, is
     late = await gate.takes(issuer.token("two", exp=int(time.time()) + 600))
 
     assert (early, late) == (False, True)
-    assert issuer.asked == {DISCOVERY: 2, "/keys": 2}
+    assert await issuer.asked() == {DISCOVERY: 2, "/keys": 2}
+
+
+async def test_a_key_that_was_withdrawn_ends_when_they_are_read_again(gate: Gate, issuer: Issuer) -> None:
+    await issuer.add("two")
+    later = {"exp": int(time.time()) + 3600}
+    assert await gate.takes(issuer.token("two", **later))
+    await issuer.withdraw("two")
+
+    gate.clock.ahead = KEPT_KEYS
+    withdrawn, good = await gate.takes(issuer.token("two", **later)), await gate.takes(issuer.token(**later))
+
+    assert (withdrawn, good) == (False, True)
+
+
+async def test_keys_of_an_issuer_that_is_down_stay_and_are_read_when_it_is_back(gate: Gate, issuer: Issuer) -> None:
+    later = {"exp": int(time.time()) + 3600}
+    assert await gate.takes(issuer.token(**later))
+    before, port = dict(issuer.keys), int(issuer.url.rpartition(":")[2])
+
+    await issuer.stop()
+    gate.clock.ahead = KEPT_KEYS
+    down = (
+        await gate.takes(issuer.token(sub="ada", **later)),
+        await gate.takes(issuer.token(head={"kid": "two"}, **later)),
+    )
+    await issuer.start(port)
+    still = await gate.takes(issuer.token(**later))
+    gate.clock.ahead += KEPT_KEYS
+    back = await gate.takes(issuer.token(sub="eve", **later))
+    old = Issuer(issuer.url, issuer.http, before)
+
+    assert down == (True, False), "what is known goes on, what is new waits"
+    assert (still, back) == (False, True), "it came back with another key of the same name"
+    assert not await gate.takes(old.token(sub="bob", **later))
 
 
 async def test_a_franchise_that_takes_a_token_no_more_refuses_it_in_a_moment(gate: Gate, issuer: Issuer) -> None:
@@ -260,38 +294,56 @@ async def test_a_franchise_that_takes_a_token_no_more_refuses_it_in_a_moment(gat
 
 SHARED = {"kty": "oct", "k": "c2VjcmV0", "kid": "one", "alg": "HS256"}
 SHORT = {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "one"}
-BROKEN: dict[str, tuple[str, Response]] = {
-    "away": (DISCOVERY, Response(status_code=503)),
-    "no JSON": (DISCOVERY, Response("hello")),
-    "a list": (DISCOVERY, JSONResponse([])),
-    "another issuer": (
-        DISCOVERY,
-        JSONResponse({"issuer": "https://evil.example.com", "jwks_uri": "https://evil.example.com/keys"}),
-    ),
-    "moved": (DISCOVERY, RedirectResponse("/elsewhere")),
-    "too large": ("/keys", Response(" " * 300_000)),
-    "keys without a list": ("/keys", JSONResponse({"keys": {}})),
-    "a secret as key": (
-        "/keys",
-        JSONResponse({"keys": [SHARED]}),
-    ),
-    "no key at all": (
-        "/keys",
-        JSONResponse({"keys": [None, 7, {"kid": "one"}, SHORT]}),
-    ),
+EVIL = "https://evil.example.com"
+BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "away": (DISCOVERY, {"status": 503}),
+    "no JSON": (DISCOVERY, {"body": "hello"}),
+    "a list": (DISCOVERY, {"body": "[]"}),
+    "another issuer": (DISCOVERY, {"body": json.dumps({"issuer": EVIL, "jwks_uri": f"{EVIL}/keys"})}),
+    "keys at nobody's": (DISCOVERY, {"body": json.dumps({"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"})}),
+    "moved": (DISCOVERY, {"status": 307, "headers": {"location": "/elsewhere"}}),
+    "keys moved": ("/keys", {"status": 302, "headers": {"location": "/elsewhere"}}),
+    "too large": ("/keys", {"body": " " * 300_000}),
+    "without an end": ("/keys", {"body": " " * 65_536, "then": "stream"}),
+    "keys without a list": ("/keys", {"body": '{"keys": {}}'}),
+    "a secret as key": ("/keys", {"body": json.dumps({"keys": [SHARED]})}),
+    "no key at all": ("/keys", {"body": json.dumps({"keys": [None, 7, {"kid": "one"}, SHORT]})}),
 }
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-async def test_an_issuer_that_answers_nonsense_lets_nobody_in(
-    gate: Gate, issuer: Issuer, broken: tuple[str, Response]
+async def test_an_issuer_that_answers_nonsense_lets_nobody_in_until_it_is_well(
+    gate: Gate, issuer: Issuer, broken: tuple[str, dict[str, Any]]
 ) -> None:
-    issuer.told[broken[0]] = broken[1]
+    path, told = broken
+    good = {"body": json.dumps({"keys": [issuer.jwk("one")]})}
+    await issuer.answers("/elsewhere", **good)
+    await issuer.answers(path, **{**told, "body": told.get("body", "").replace("ISSUER", issuer.url)})
 
-    assert not await gate.takes(issuer.token())
+    refused = not await gate.takes(issuer.token())
+    asked = await issuer.asked()
+    await issuer.begin_anew()
+    gate.clock.ahead = PAUSE
+
+    assert refused
+    assert path in asked
+    assert "/elsewhere" not in asked
+    assert await gate.takes(issuer.token(exp=int(time.time()) + 600))
+
+
+async def test_an_issuer_that_says_nothing_is_waited_for_no_longer_than_a_moment(issuer: Issuer) -> None:
+    hasty = [IssuerKeys(insecure=True, timeout=1) for _ in range(2)]
+    await issuer.answers(DISCOVERY, then="hold")
+    silent = await hasty[0].find(issuer.url, "one")
+    await issuer.begin_anew()
+    await issuer.answers("/keys", body='{"keys": [', then="hold")
+    stuck = await hasty[1].find(issuer.url, "one")
+
+    assert (silent, stuck) == (None, None)
+    assert TIMEOUT <= 5
 
 
 async def test_keys_are_read_by_https_alone_where_it_is_no_machine_of_one_s_own(issuer: Issuer) -> None:
     assert await IssuerKeys(insecure=False).find(issuer.url, "one") is None
     assert await IssuerKeys(insecure=True).find("http://issuer.example.com", "one") is None
-    assert issuer.asked == {}
+    assert await issuer.asked() == {}
