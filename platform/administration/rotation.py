@@ -6,7 +6,7 @@ for the moment in which it is written. What the newest key has sealed already is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -58,8 +58,11 @@ async def _tenant(tenancy: Tenancy, tenant_id: UUID, box: SecretBox, result: Rot
     result.tenants += 1
     for table, columns in SEALED.items():
         async with tenancy.write(Scope.service(tenant_id, "secrets rotate")) as session:
+            again: set[str] = set()
             for row in await repository.sealed_rows(session, table, columns):
-                await _row(session, table, row, box, result)
+                again |= await _row(session, table, row, box, result)
+            if again:
+                session.audit("secrets.sealed_again", target=f"tenant_{tenant_id}", detail={"fields": sorted(again)})
 
 
 async def _administrators(tenancy: Tenancy, box: SecretBox, result: Rotated) -> None:
@@ -70,10 +73,14 @@ async def _administrators(tenancy: Tenancy, box: SecretBox, result: Rotated) -> 
                 await repository.seal_administrator_again(session, row, again)
 
 
-async def _row(session: WriteSession, table: str, row: repository.SealedRow, box: SecretBox, result: Rotated) -> None:
+async def _row(
+    session: WriteSession, table: str, row: repository.SealedRow, box: SecretBox, result: Rotated
+) -> Collection[str]:
+    """The columns that were sealed again."""
     again = _sealed_again(row.secrets, box, result, f"in {table} of tenant_{session.scope.tenant_id}")
     if again:
         await repository.seal_again(session, table, row, again)
+    return again.keys()
 
 
 def _sealed_again(secrets: Mapping[str, bytes], box: SecretBox, result: Rotated, where: str) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
 """Signing in: an access token for the caller's memory in the answer, the refresh token in a cookie that no script reads.
 
-The cookie goes to these paths alone and never along with a request from another site; a request that says that it comes from
-one is refused besides.
+The cookie never goes along with a request from another site; a request that says that it comes from one is refused besides. Under
+https it is a `__Host-` one, which no neighbouring host and nobody on the line can set in its place; a browser takes such a one for
+all paths only.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from lead_orchestrator.tenancy.accounts.models import Caller, Named, SignedIn
 from lead_orchestrator.tenancy.accounts.service import EnrolmentNeededError, address_of
 from lead_orchestrator.tenancy.permissions import SIGNED_IN, admit
 
-__all__ = ["COOKIE", "AccountEndpoints"]
+__all__ = ["COOKIE", "SECURE_COOKIE", "AccountEndpoints"]
 
 _log = get_logger(__name__)
 
 COOKIE = "lead_refresh"
+SECURE_COOKIE = f"__Host-{COOKIE}"
 COOKIE_PATH = "/auth"
 COOKIE_AGE = 90 * 24 * 3600
 LONGEST_PASSWORD = 1_000
@@ -89,7 +91,7 @@ class AccountEndpoints:
         """200 with the next access token, and the next cookie; 401 ends the sign-in."""
         self._from_here(request)
         try:
-            return self._signed_in(await self.people.accounts.refresh(request.cookies.get(COOKIE)))
+            return self._signed_in(await self.people.accounts.refresh(self._cookie(request)))
         except UnauthenticatedError as error:
             body = {"error": {"code": error.code, "message": error.message, "field": None}}
             return self._without_cookie(JSONResponse(body, status_code=error.http_status, headers=_UNSEEN))
@@ -97,7 +99,7 @@ class AccountEndpoints:
     async def sign_out(self, request: Request) -> Response:
         """204, signed in or not."""
         self._from_here(request)
-        await self.people.accounts.sign_out(request.cookies.get(COOKIE))
+        await self.people.accounts.sign_out(self._cookie(request))
         return self._without_cookie(Response(status_code=204))
 
     async def sign_out_everywhere(self, request: Request) -> Response:
@@ -186,15 +188,18 @@ class AccountEndpoints:
         self._set_cookie(response, "", 0)
         return response
 
+    @property
+    def _is_secure(self) -> bool:
+        """Production has no other; by http, as in the demo, a browser would keep no such cookie."""
+        return self.public_url.startswith("https://")
+
+    def _cookie(self, request: Request) -> str | None:
+        return request.cookies.get(SECURE_COOKIE if self._is_secure else COOKIE)
+
     def _set_cookie(self, response: Response, value: str, age: int) -> None:
+        name, path = (SECURE_COOKIE, "/") if self._is_secure else (COOKIE, COOKIE_PATH)
         response.set_cookie(
-            COOKIE,
-            value,
-            max_age=age,
-            path=COOKIE_PATH,
-            secure=self.public_url.startswith("https://"),  # production has no other; a browser keeps none by http
-            httponly=True,
-            samesite="strict",
+            name, value, max_age=age, path=path, secure=self._is_secure, httponly=True, samesite="strict"
         )
 
 

@@ -5,32 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from lead_orchestrator.chaos.nursery import environment
 from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.leads.models import Lead, LeadSource
 from lead_orchestrator.leads.service import Enquiry
-from lead_orchestrator.settings import Settings
 from tests.database import Cluster, TestDatabase
 from tests.factories import phone_number
 from tests.graphql.subscriptions.client import connected
 from tests.graphql.subscriptions.javascript import javascript_peer
-from tests.http import open_http
+from tests.processes import api_process
 from tests.serving import bearer
 from tests.stack import Stack, open_stack
-
-STARTS_WITHIN = 30.0
 
 
 @pytest_asyncio.fixture
@@ -138,30 +131,3 @@ async def suspend(stack: Stack) -> None:
     async with stack.services.tenancy.platform() as session:
         statement = "UPDATE tenants SET status = 'SUSPENDED', status_changed_at = now() WHERE id = :id"
         await session.execute(text(statement), {"id": stack.tenant_id})
-
-
-@asynccontextmanager
-async def api_process(settings: Settings, log: Path) -> AsyncIterator[Process]:
-    """`lead-orchestrator serve`, once it answers."""
-    program = "from lead_orchestrator.cli import main; main()"
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, "serve", stdout=output, stderr=output, env=environment(settings)
-        )
-    try:
-        await until_answering(settings.port, process, log)
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def until_answering(port: int, process: Process, log: Path) -> None:
-    async with asyncio.timeout(STARTS_WITHIN), open_http() as http:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await http.get(f"http://127.0.0.1:{port}/health")).is_success:
-                    return
-            assert process.returncode is None, f"see {log}"
-            await asyncio.sleep(0.05)

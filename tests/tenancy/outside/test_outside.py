@@ -299,7 +299,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "away": (DISCOVERY, {"status": 503}),
     "no JSON": (DISCOVERY, {"body": "hello"}),
     "a list": (DISCOVERY, {"body": "[]"}),
-    "another issuer": (DISCOVERY, {"body": json.dumps({"issuer": EVIL, "jwks_uri": f"{EVIL}/keys"})}),
+    "another issuer": (DISCOVERY, {"body": json.dumps({"issuer": EVIL, "jwks_uri": "ISSUER/elsewhere"})}),
     "keys at nobody's": (DISCOVERY, {"body": json.dumps({"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"})}),
     "moved": (DISCOVERY, {"status": 307, "headers": {"location": "/elsewhere"}}),
     "keys moved": ("/keys", {"status": 302, "headers": {"location": "/elsewhere"}}),
