@@ -6,7 +6,8 @@ for the moment in which it is written. What the newest key has sealed already is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -75,7 +76,7 @@ async def _administrators(tenancy: Tenancy, box: SecretBox, result: Rotated) -> 
 
 async def _row(
     session: WriteSession, table: str, row: repository.SealedRow, box: SecretBox, result: Rotated
-) -> Collection[str]:
+) -> AbstractSet[str]:
     """The columns that were sealed again."""
     again = _sealed_again(row.secrets, box, result, f"in {table} of tenant_{session.scope.tenant_id}")
     if again:

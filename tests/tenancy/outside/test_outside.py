@@ -248,36 +248,36 @@ async def test_an_unknown_key_is_looked_for_once_a_minute_at_most(gate: Gate, is
 
 async def test_a_key_that_was_withdrawn_ends_when_they_are_read_again(gate: Gate, issuer: Issuer) -> None:
     await issuer.add("two")
-    later = {"exp": int(time.time()) + 3600}
-    assert await gate.takes(issuer.token("two", **later))
+    until = int(time.time()) + 3600
+    assert await gate.takes(issuer.token("two", exp=until))
     await issuer.withdraw("two")
 
     gate.clock.ahead = KEPT_KEYS
-    withdrawn, good = await gate.takes(issuer.token("two", **later)), await gate.takes(issuer.token(**later))
+    withdrawn, good = await gate.takes(issuer.token("two", exp=until)), await gate.takes(issuer.token(exp=until))
 
     assert (withdrawn, good) == (False, True)
 
 
 async def test_keys_of_an_issuer_that_is_down_stay_and_are_read_when_it_is_back(gate: Gate, issuer: Issuer) -> None:
-    later = {"exp": int(time.time()) + 3600}
-    assert await gate.takes(issuer.token(**later))
+    until = int(time.time()) + 3600
+    assert await gate.takes(issuer.token(exp=until))
     before, port = dict(issuer.keys), int(issuer.url.rpartition(":")[2])
 
     await issuer.stop()
     gate.clock.ahead = KEPT_KEYS
     down = (
-        await gate.takes(issuer.token(sub="ada", **later)),
-        await gate.takes(issuer.token(head={"kid": "two"}, **later)),
+        await gate.takes(issuer.token(sub="ada", exp=until)),
+        await gate.takes(issuer.token(head={"kid": "two"}, exp=until)),
     )
     await issuer.start(port)
-    still = await gate.takes(issuer.token(**later))
+    still = await gate.takes(issuer.token(exp=until))
     gate.clock.ahead += KEPT_KEYS
-    back = await gate.takes(issuer.token(sub="eve", **later))
+    back = await gate.takes(issuer.token(sub="eve", exp=until))
     old = Issuer(issuer.url, issuer.http, before)
 
     assert down == (True, False), "what is known goes on, what is new waits"
     assert (still, back) == (False, True), "it came back with another key of the same name"
-    assert not await gate.takes(old.token(sub="bob", **later))
+    assert not await gate.takes(old.token(sub="bob", exp=until))
 
 
 async def test_a_franchise_that_takes_a_token_no_more_refuses_it_in_a_moment(gate: Gate, issuer: Issuer) -> None:
