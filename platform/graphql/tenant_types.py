@@ -10,8 +10,10 @@ from uuid import UUID
 import strawberry
 
 from lead_orchestrator.administration.readiness import readiness
+from lead_orchestrator.chat.assistant.setup import chosen
 from lead_orchestrator.graphql import repository
 from lead_orchestrator.graphql.catalog.of_locations import LocationCatalog
+from lead_orchestrator.graphql.chat.settings import TenantAssistant
 from lead_orchestrator.graphql.connections import Connection, Node
 from lead_orchestrator.graphql.context import Request
 from lead_orchestrator.graphql.cursors import Key, Page, cursor
@@ -103,12 +105,17 @@ class ReadinessCheck:
 
 @strawberry.type
 class TenantUsage:
-    """Of what the caller sees; the month is the calendar's in UTC. The assistant's tokens are the whole franchise's."""
+    """Of what the caller sees; month and day are the calendar's in UTC. The assistant's tokens of a month are the whole
+    franchise's. `leadTokenBudget` is what one customer may use on a day, `leadTokensToday` the most that one has used today, and
+    `leadsUsedUpToday` how many have used it up."""
 
     leads: int
     messages_this_month: int
     assistant_tokens_this_month: int
     assistant_token_budget: int
+    lead_tokens_today: int
+    lead_token_budget: int
+    leads_used_up_today: int
 
 
 @strawberry.type
@@ -158,6 +165,11 @@ class Tenant(Node):
         return [ReadinessCheck(name=c.name, ok=c.ok, detail=c.detail, required=c.required) for c in checks]
 
     @strawberry.field
+    async def assistant(self, info: Request) -> TenantAssistant:
+        """What `setAssistant` has set."""
+        return TenantAssistant.of(await info.context.within(self.key, chosen))
+
+    @strawberry.field
     async def usage(self, info: Request) -> TenantUsage:
         """Counts only."""
         used = await info.context.within(self.key, operations_repository.usage)
@@ -166,6 +178,9 @@ class Tenant(Node):
             messages_this_month=used.messages_this_month,
             assistant_tokens_this_month=used.assistant_tokens_this_month,
             assistant_token_budget=used.assistant_token_budget,
+            lead_tokens_today=used.lead_tokens_today,
+            lead_token_budget=used.lead_token_budget,
+            leads_used_up_today=used.leads_used_up_today,
         )
 
 

@@ -13,11 +13,22 @@ from lead_orchestrator.db import Base
 from lead_orchestrator.integrations.openai.models import Account
 from lead_orchestrator.tenancy.models import Moment
 
-__all__ = ["TOKENS_A_MONTH", "AssistantConfig", "AssistantDay", "AssistantMonth", "AssistantPrompt", "Setup"]
+__all__ = [
+    "DEBOUNCE_MS",
+    "LEAD_TOKENS_A_DAY",
+    "TOKENS_A_MONTH",
+    "AssistantConfig",
+    "AssistantDay",
+    "AssistantMonth",
+    "AssistantPrompt",
+    "Setup",
+]
 
 
 TOKENS_A_MONTH = 2_000_000
 """What a franchise's assistant may use, unless an administrator sets another budget."""
+LEAD_TOKENS_A_DAY, DEBOUNCE_MS = 60_000, 1_000
+"""What a franchise has that sets nothing; the table's own defaults are the same."""
 
 
 class AssistantConfig(Base):

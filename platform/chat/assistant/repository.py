@@ -9,7 +9,13 @@ from uuid import UUID
 from sqlalchemy import Uuid, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from lead_orchestrator.chat.assistant.models import AssistantConfig, AssistantDay, AssistantMonth, AssistantPrompt
+from lead_orchestrator.chat.assistant.models import (
+    DEBOUNCE_MS,
+    AssistantConfig,
+    AssistantDay,
+    AssistantMonth,
+    AssistantPrompt,
+)
 from lead_orchestrator.chat.models import ChatSession
 from lead_orchestrator.tenancy.models import Tenant
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
@@ -33,9 +39,6 @@ __all__ = [
 ]
 
 
-DEBOUNCE = timedelta(seconds=1)
-
-
 async def config(session: ReadSession) -> AssistantConfig | None:
     return await session.scalar(select(AssistantConfig).where(AssistantConfig.tenant_id == session.scope.tenant_id))
 
@@ -44,7 +47,7 @@ async def debounce(session: ReadSession) -> timedelta:
     """How long a burst of messages is waited out before it is answered."""
     statement = select(AssistantConfig.debounce_ms).where(AssistantConfig.tenant_id == session.scope.tenant_id)
     milliseconds = await session.scalar(statement)
-    return DEBOUNCE if milliseconds is None else timedelta(milliseconds=milliseconds)
+    return timedelta(milliseconds=DEBOUNCE_MS if milliseconds is None else milliseconds)
 
 
 async def lock_config(session: WriteSession) -> AssistantConfig:
@@ -113,14 +116,15 @@ async def take_month(session: WriteSession, month: date, tokens: int, budget: in
 
 
 async def lead_tokens(session: ReadSession, chat_id: UUID, lead_id: UUID | None, day: date) -> int:
-    """What was used that day in all conversations of the lead, without a lead in this one."""
+    """What was used that day in all conversations of the lead, without a lead in this one. Of conversations in which
+    somebody only typed the lead's number none counts: else a stranger could use up what is the lead's."""
     own = select(func.coalesce(func.sum(AssistantDay.tokens), 0)).where(
         AssistantDay.tenant_id == session.scope.tenant_id, AssistantDay.day == day
     )
     if lead_id is None:
         return int(await session.scalar(own.where(AssistantDay.session_id == chat_id)) or 0)
     theirs = select(ChatSession.id).where(
-        ChatSession.tenant_id == session.scope.tenant_id, ChatSession.lead_id == lead_id
+        ChatSession.tenant_id == session.scope.tenant_id, ChatSession.lead_id == lead_id, ChatSession.verified
     )
     return int(await session.scalar(own.where(AssistantDay.session_id.in_(theirs))) or 0)
 

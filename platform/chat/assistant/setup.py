@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import SecretStr
 
 from lead_orchestrator.chat.assistant import repository
-from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantConfig, AssistantPrompt, Setup
+from lead_orchestrator.chat.assistant.models import (
+    DEBOUNCE_MS,
+    LEAD_TOKENS_A_DAY,
+    TOKENS_A_MONTH,
+    AssistantConfig,
+    AssistantPrompt,
+    Setup,
+)
 from lead_orchestrator.errors import BadInputError, ForbiddenError
 from lead_orchestrator.integrations.openai.models import Account
 from lead_orchestrator.tenancy.secrets import SecretBox, SecretOpener
 from lead_orchestrator.tenancy.sessions import ReadSession, WriteSession
 
-__all__ = ["Change", "Defaults", "Setups", "change", "keep_key"]
+__all__ = ["Change", "Chosen", "Defaults", "Setups", "change", "chosen", "keep_key"]
 
 LONGEST_INSTRUCTIONS, LONGEST_MODEL = 8_000, 200
-_AUDITED = "enabled", "model", "instructions"
-LEAD_TOKENS_A_DAY = 60_000
+_AUDITED = "enabled", "model", "instructions", "debounceSeconds", "leadTokensPerDay"
+MOST_DEBOUNCE = 30.0
+MOST_TOKENS = 2**31 - 1
+N = TypeVar("N", int, float)
 API_KEY = "openai_api_key"
 """The field name under which the key is sealed."""
 
@@ -69,19 +80,48 @@ class Setups:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What is set and in force; `model` None is the installation's, `prompt_version` 0 is without instructions."""
+
+    enabled: bool
+    model: str | None
+    instructions: str
+    prompt_version: int
+    debounce: timedelta
+    lead_tokens_a_day: int
+
+
+async def chosen(session: ReadSession) -> Chosen:
+    """What the session's tenant has set, where it has not the defaults."""
+    row = await repository.config(session)
+    if row is None:
+        return Chosen(True, None, "", 0, timedelta(milliseconds=DEBOUNCE_MS), LEAD_TOKENS_A_DAY)
+    return Chosen(
+        row.enabled,
+        row.model,
+        await repository.instructions(session, row.prompt_version),
+        row.prompt_version,
+        timedelta(milliseconds=row.debounce_ms),
+        row.lead_tokens_a_day,
+    )
+
+
+@dataclass(frozen=True)
 class Change:
     """What is to be different; None leaves it, an empty text goes back to the default."""
 
     enabled: bool | None = None
     model: str | None = None
     instructions: str | None = None
+    debounce_seconds: float | None = None
+    lead_tokens_per_day: int | None = None
 
 
 async def change(session: WriteSession, wanted: Change) -> None:
     """Set it for the session's tenant; other instructions are a new version.
 
     Raises:
-        BadInputError: a text is too long.
+        BadInputError: a text is too long, or a number out of range.
         ForbiddenError: the caller serves some locations only.
     """
     if session.scope.location_ids is not None:
@@ -92,18 +132,27 @@ async def change(session: WriteSession, wanted: Change) -> None:
         _text("model", wanted.model, LONGEST_MODEL),
         _text("instructions", wanted.instructions, LONGEST_INSTRUCTIONS),
     )
+    debounce = _within("debounceSeconds", wanted.debounce_seconds, MOST_DEBOUNCE)
+    tokens = _within("leadTokensPerDay", wanted.lead_tokens_per_day, MOST_TOKENS)
     row = await repository.lock_config(session)
-    before = row.enabled, row.model, row.prompt_version
+    before = _audited(row)
     if wanted.enabled is not None:
         row.enabled = wanted.enabled
     if model is not None:
         row.model = model or None
     if instructions is not None and instructions != await repository.instructions(session, row.prompt_version):
         await _new_version(session, row, instructions)
+    if debounce is not None:
+        row.debounce_ms = round(debounce * 1000)
+    if tokens is not None:
+        row.lead_tokens_a_day = tokens
     await session.flush()
-    now = row.enabled, row.model, row.prompt_version
-    if changed := [name for name, old, new in zip(_AUDITED, before, now, strict=True) if old != new]:
+    if changed := [name for name, old, new in zip(_AUDITED, before, _audited(row), strict=True) if old != new]:
         session.audit("assistant.changed", target=f"tenant_{session.scope.tenant_id}", detail={"fields": changed})
+
+
+def _audited(row: AssistantConfig) -> tuple[object, ...]:
+    return row.enabled, row.model, row.prompt_version, row.debounce_ms, row.lead_tokens_a_day
 
 
 async def _new_version(session: WriteSession, row: AssistantConfig, instructions: str) -> None:
@@ -119,3 +168,9 @@ def _text(name: str, value: str | None, longest: int) -> str | None:
     if len(text) > longest:
         raise BadInputError(f"{name} has {len(text)} characters: send {longest} at most", field=(name,))
     return text
+
+
+def _within(name: str, value: N | None, most: N) -> N | None:
+    if value is not None and not 0 <= value <= most:
+        raise BadInputError(f"{name} is {value:g}: from 0 to {most:g}", field=(name,))
+    return value

@@ -26,22 +26,29 @@ __all__ = ["AssistantMutations"]
 @strawberry.input
 class AssistantInput:
     """`tenantId` is for administrators, who belong to no franchise. What is left out stays; an empty `model` is the
-    installation's, empty `instructions` are none."""
+    installation's, empty `instructions` are none. `debounceSeconds`: from 0 to 30. `leadTokensPerDay`: what one customer may use on a
+    day."""
 
     tenant_id: strawberry.ID | None = None
     enabled: bool | None = None
     model: str | None = None
     instructions: str | None = None
+    debounce_seconds: float | None = None
+    lead_tokens_per_day: int | None = None
+
+    def change(self) -> Change:
+        return Change(self.enabled, self.model, self.instructions, self.debounce_seconds, self.lead_tokens_per_day)
 
 
 @strawberry.type
 class AssistantMutations:
     @strawberry.mutation
     async def set_assistant(self, info: Request, input: AssistantInput) -> TenantPayload:  # noqa: A002 - the contract's name
-        """Switch the assistant on or off, choose its model, or put a new version of its instructions in force."""
+        """Switch the assistant on or off, choose its model, put a new version of its instructions in force, say how long it waits
+        out a burst of messages and what one customer may use on a day."""
         try:
             async with _writing(info, _named(info, input.tenant_id)) as session:
-                await change(session, Change(input.enabled, input.model, input.instructions))
+                await change(session, input.change())
                 tenant = await tenancy_repository.tenant(session)
         except AppError as error:
             return TenantPayload(tenant=None, errors=[UserError.of(error)])

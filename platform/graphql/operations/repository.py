@@ -8,9 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Select, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Date, Select, and_, case, cast, func, literal, or_, select
 
-from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantMonth
+from lead_orchestrator.chat.assistant.models import (
+    LEAD_TOKENS_A_DAY,
+    TOKENS_A_MONTH,
+    AssistantConfig,
+    AssistantDay,
+    AssistantMonth,
+)
+from lead_orchestrator.chat.models import ChatSession
 from lead_orchestrator.graphql.cursors import Page
 from lead_orchestrator.jobs.models import JobExecution
 from lead_orchestrator.keyset import After, cut
@@ -158,17 +165,44 @@ class Usage:
     messages_this_month: int
     assistant_tokens_this_month: int
     assistant_token_budget: int
+    lead_token_budget: int
+    lead_tokens_today: int
+    leads_used_up_today: int
 
 
 async def usage(session: ReadSession) -> Usage:
-    """Of what this session sees; the month is the calendar's in UTC, by the product's clock, and counts what was sent."""
+    """Of what this session sees; month and day are the calendar's in UTC, by the product's clock, and count what was sent."""
     tenant = session.scope.tenant_id
     leads = select(func.count()).select_from(Lead).where(Lead.tenant_id == tenant).scalar_subquery()
     sent = select(func.count()).select_from(ScheduledMessage).where(*_sent_this_month(tenant)).scalar_subquery()
     spent = select(AssistantMonth.tokens).where(*_this_month_of_assistant(tenant)).scalar_subquery()
     budget = select(func.coalesce(Tenant.assistant_token_budget, TOKENS_A_MONTH)).where(Tenant.id == tenant)
-    columns = (leads, sent, func.coalesce(spent, 0), budget.scalar_subquery())
-    return Usage(*(await session.execute(select(*columns))).one())
+    a_day = select(AssistantConfig.lead_tokens_a_day).where(AssistantConfig.tenant_id == tenant).scalar_subquery()
+    columns = (
+        leads,
+        sent,
+        func.coalesce(spent, 0),
+        budget.scalar_subquery(),
+        func.coalesce(a_day, LEAD_TOKENS_A_DAY),
+    )
+    counted = (await session.execute(select(*columns))).one()
+    today = list(await session.scalars(_used_by_each_today(tenant)))
+    used_up = sum(tokens >= counted[-1] for tokens in today)
+    return Usage(*counted, lead_tokens_today=int(max(today, default=0)), leads_used_up_today=used_up)
+
+
+def _used_by_each_today(tenant: UUID) -> Select[int]:
+    """By each customer; who has not proved to be a lead is one in each conversation."""
+    customer = case((ChatSession.verified, func.coalesce(ChatSession.lead_id, ChatSession.id)), else_=ChatSession.id)
+    return (
+        select(func.sum(AssistantDay.tokens))
+        .join(
+            ChatSession,
+            and_(ChatSession.tenant_id == AssistantDay.tenant_id, ChatSession.id == AssistantDay.session_id),
+        )
+        .where(AssistantDay.tenant_id == tenant, AssistantDay.day == cast(func.timezone("UTC", func.app_now()), Date))
+        .group_by(customer)
+    )
 
 
 def _this_month_of_assistant(tenant: UUID) -> Iterable[ColumnElement[bool]]:

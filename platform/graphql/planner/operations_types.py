@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Text, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, cast, func, literal_column, select
 
-from lead_orchestrator.chat.assistant.models import TOKENS_A_MONTH, AssistantMonth
 from lead_orchestrator.graphql import cursors
 from lead_orchestrator.graphql.operations.people import USER_ORDER
 from lead_orchestrator.graphql.operations.queries import checked_job
 from lead_orchestrator.graphql.operations.types import EVENT_ORDER, JOB_ORDER
+from lead_orchestrator.graphql.planner import assistant_types
 from lead_orchestrator.graphql.planner.declare import (
     Arguments,
     Connection,
@@ -151,23 +151,12 @@ def _sent_this_month(tenant: Row) -> Any:
     return mine.correlate(tenant).scalar_subquery()
 
 
-def _tokens_this_month(tenant: Row) -> Any:
-    spent = table(AssistantMonth).alias()
-    today = func.timezone(literal_column("'UTC'"), func.app_now())
-    month = cast(func.date_trunc(literal_column("'month'"), today), Date)
-    mine = select(spent.c.tokens).where(spent.c.tenant_id == tenant.c.tenant_id, spent.c.month == month)
-    return func.coalesce(mine.correlate(tenant).scalar_subquery(), literal_column("0"))
-
-
 _USAGE = Inside(
     "TenantUsage",
     {
         "leads": Leaf(_leads),
         "messagesThisMonth": Leaf(_sent_this_month),
-        "assistantTokensThisMonth": Leaf(_tokens_this_month),
-        "assistantTokenBudget": Leaf(
-            lambda tenant: func.coalesce(tenant.c.assistant_token_budget, literal_column(str(TOKENS_A_MONTH)))
-        ),
+        **assistant_types.USAGE,
     },
 )
 

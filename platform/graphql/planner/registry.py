@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lead_orchestrator.graphql.planner import (
+    assistant_types,
     booking_types,
     caller_types,
     catalog_types,
@@ -28,6 +29,7 @@ _FEATURES = (
     catalog_types,
     booking_types,
     chat_types,
+    assistant_types,
     message_types,
     operations_types,
     touch_types,

@@ -41,6 +41,6 @@ async def as_set(stack: Stack) -> Any:
     """What a test sets about the assistant is undone after it."""
     yield stack
     stack.services.assistant.listener = Audience()
-    await configure(stack, enabled=True, model=None, lead_tokens_a_day=60_000, prompt_version=0)
+    await configure(stack, enabled=True, model=None, lead_tokens_a_day=60_000, prompt_version=0, debounce_ms=1_000)
     async with stack.services.tenancy.write(stack.scope) as session:
         await session.execute(text("UPDATE assistant_months SET tokens = 0"))

@@ -17,6 +17,10 @@ from tests.chat.talk import texted
 from tests.messaging.leads import lead_row, make_lead
 from tests.stack import Stack
 
+ALL_SPENT = text("""
+INSERT INTO assistant_months (tenant_id, month, tokens)
+VALUES (:tenant, date_trunc('month', app_now() AT TIME ZONE 'UTC')::date, 2000000)
+ON CONFLICT (tenant_id, month) DO UPDATE SET tokens = 2000000""")
 PRICE = "How much for ceramic tint on a Model 3?"
 
 
@@ -280,7 +284,7 @@ async def test_a_text_is_answered_by_text_through_the_gate(stack: Stack) -> None
 
 async def test_the_month_of_a_franchise_ends_with_its_budget(as_set: Stack) -> None:
     async with as_set.services.tenancy.write(as_set.scope) as session:
-        await session.execute(text("UPDATE assistant_months SET tokens = 2000000"))
+        await session.execute(ALL_SPENT, {"tenant": as_set.tenant_id})
     chat = await begin(as_set)
 
     done = await chat.say(PRICE)
@@ -303,6 +307,30 @@ async def test_many_conversations_of_a_lead_share_the_budget_of_a_day_and_exceed
     dearest = max(call.tokens for call in as_set.world.openai.calls)
     assert {one.became for one in done} >= {Became.HANDED_OVER}
     assert spent <= 6_000 + dearest
+
+
+async def test_who_only_typed_a_customers_number_uses_nothing_of_theirs(as_set: Stack) -> None:
+    await configure(as_set, lead_tokens_a_day=3_000)
+    lead = await make_lead(as_set)
+    stranger = await begin(as_set, lead=lead, verified=False)
+    while (await stranger.say(PRICE)).became is Became.ANSWERED:
+        pass
+    chat = await begin(as_set, lead=lead, verified=True)
+
+    assert [one["reason"] for one in await stranger.talk.changes()] == ["BUDGET"]
+    assert "$600.00" in await chat.asks(PRICE)
+
+
+async def test_a_franchise_waits_as_long_as_it_has_set(as_set: Stack) -> None:
+    async with as_set.services.tenancy.write(as_set.scope) as session:
+        await change(session, Change(debounce_seconds=25))
+    chat = await begin(as_set)
+    await chat.talk.visitor(PRICE)
+
+    done = await chat.answer()
+
+    assert done.became is Became.TOO_SOON
+    assert 1 < done.wait <= 25
 
 
 async def test_what_is_used_is_counted_as_the_service_says(stack: Stack) -> None:

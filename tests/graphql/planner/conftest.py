@@ -52,6 +52,20 @@ SIGNED_IN = text("""
 VEHICLES: list[Any] = [None, {}, CIVIC, {"year": 1999}, {"make": "", "year": "x"}]
 
 
+ASSISTANT = text("""
+WITH prompt AS (INSERT INTO assistant_prompts (tenant_id, version, instructions) VALUES (:tenant, 1, 'We speak of film.'))
+INSERT INTO tenant_assistant_configs (tenant_id, model, prompt_version, debounce_ms, lead_tokens_a_day)
+VALUES (:tenant, 'gpt-x', 1, 1250, 500)""")
+SPENT = text("""
+WITH chats AS (
+  INSERT INTO chat_sessions (tenant_id, location_id, lead_id, channel, state, verified, created_at)
+  SELECT tenant_id, location_id, id, 'WEB_CHAT', 'ASSISTANT', n > 1, app_now()
+  FROM leads, generate_series(1, 3) n WHERE tenant_id = :tenant RETURNING *)
+INSERT INTO assistant_days (tenant_id, location_id, session_id, day, calls, tokens)
+SELECT tenant_id, location_id, id, (app_now() AT TIME ZONE 'UTC')::date - ago, 1, 200 + 20 * row_number() OVER (ORDER BY id)
+FROM chats, generate_series(0, 1) ago""")
+
+
 async def seed(tenancy: Tenancy, tenant: MadeTenant, number: int) -> None:
     async with tenancy.write(tenant.scope) as session:
         for place in tenant.locations[:2]:
@@ -63,6 +77,8 @@ async def seed(tenancy: Tenancy, tenant: MadeTenant, number: int) -> None:
             await _history(session, lead)
             await _messages(session, lead)
         await seed_shop(session, tenant, leads)
+        await session.execute(ASSISTANT, {"tenant": tenant.id})
+        await session.execute(SPENT, {"tenant": tenant.id})
 
 
 async def _hours(session: WriteSession, tenant: MadeTenant, place: UUID) -> None:
