@@ -216,6 +216,7 @@ def test_the_longest_lifetime_is_a_setting(issuer: TokenIssuer) -> None:
         {"typ": None},
         {"typ": "JWT"},
         {"crit": ["exp"]},
+        {"crit": ["unheard-of"], "unheard-of": True},
         {"b64": False, "crit": ["b64"]},
         {"jku": "https://evil.example.com/jwks.json"},
         {"x5u": "file:///etc/passwd"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -14,22 +15,26 @@ import httpx
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import select
 
 from lead_orchestrator.errors import UnauthenticatedError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.services import AUDIENCE
 from lead_orchestrator.tenancy import repository
+from lead_orchestrator.tenancy.models import Tenant
 from lead_orchestrator.tenancy.outside.keys import KEPT as KEPT_KEYS
 from lead_orchestrator.tenancy.outside.keys import PAUSE, TIMEOUT, IssuerKeys
 from lead_orchestrator.tenancy.outside.verifier import FRESH, KEPT, OutsideTokens
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import Role
 from tests.database import Cluster
+from tests.factories import make_tenant
 from tests.graphql.subscriptions.client import connected
 from tests.serving import serving
 from tests.stack import Stack, open_stack
 from tests.tenancy.outside.issuer import Issuer, open_issuer, raw_token
 
+PATIENCE = 30.0
 DISCOVERY = "/.well-known/openid-configuration"
 VIEWER = {"query": "{ viewer { role tenant { id } locations { id } } }"}
 
@@ -171,6 +176,46 @@ async def test_a_signed_token_that_claims_what_it_may_not_is_refused(
     assert await gate.takes(issuer.token())
 
 
+async def test_a_franchise_that_did_not_name_the_issuer_takes_none_of_its_tokens(gate: Gate, issuer: Issuer) -> None:
+    services = gate.stack.services
+    other = await make_tenant(services.tenancy, services.secrets)
+    async with services.tenancy.platform() as session:
+        slug = await session.scalar(select(Tenant.slug).where(Tenant.id == other.id))
+
+    for named in ({"tenant_id": str(other.id)}, {"tenant_id": encode(Kind.TENANT, other.id)}, {"tenant": slug}):
+        assert not await gate.takes(issuer.token(**named))
+    shops = [encode(Kind.LOCATION, place) for place in other.locations]
+    foreign = issuer.token(location_ids=shops)
+    assert await gate.takes(foreign)
+    claims = gate.outside.known(foreign)
+    assert claims is not None
+    assert claims.tenant_id == gate.stack.tenant_id, "its locations are nobody's there"
+
+
+async def test_suspension_ends_tokens_and_sockets_of_outside_issuers(
+    stack: Stack, api: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    header = {"Authorization": f"Bearer {issuer.token(sub='lin')}"}
+
+    async def until(good: bool) -> None:
+        while ("errors" not in (await api.post("/graphql", json=VIEWER, headers=header)).json()) is not good:  # noqa: ASYNC110 - the api looks twice a second
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(PATIENCE), connected(str(api.base_url).rstrip("/"), issuer.token(sub="eve")) as peer:
+        await until(good=True)
+        await peer.subscribe()
+        await peer.in_step()
+        await stack.services.tenants.suspend(stack.tenant_id, "unpaid", actor="tests")
+        try:
+            code, _ = await peer.closed()
+            await until(good=False)
+        finally:
+            await stack.services.tenants.reinstate(stack.tenant_id, actor="tests")
+        await until(good=True)
+
+    assert code == 4403
+
+
 @pytest.mark.parametrize(
     "change",
     [lambda url: url + "/", lambda url: url[:-1], lambda url: url + "0", lambda url: [url], lambda url: url.upper()],
@@ -184,6 +229,7 @@ async def test_an_issuer_that_only_looks_like_ours_is_refused(
 
 HEADERS: dict[str, dict[str, Any]] = {
     "a critical extension": {"crit": ["exp"]},
+    "an unknown critical extension": {"crit": ["unheard-of"], "unheard-of": True},
     "an unencoded payload": {"b64": False, "crit": ["b64"]},
     "an address of keys": {"jku": "https://evil.example.com/keys"},
     "an address of a certificate": {"x5u": "https://evil.example.com/cert"},
