@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,6 +33,8 @@ from tests.stack import Stack
 
 ONBOARD = """mutation($i: OnboardTenantInput!) { onboardTenant(input: $i) {
   tenant { id slug demoMode } webhookUrl webhookSecret ownerInviteUrl errors { code message field } } }"""
+SET_NUMBER = """mutation($i: MessagingCredentialsInput!) { setMessagingCredentials(input: $i) {
+  tenant { id } errors { code field } } }"""
 COUNTED = (
     *("locations", "location_hours", "bays", "routes", "tenant_crm_configs", "tenant_messaging_configs", "onboardings"),
     *("touch_templates", "message_templates", "service_catalog", "audit_log", "users", "invitations", "tenant_heads"),
@@ -262,8 +264,11 @@ async def test_two_that_go_on_at_once_do_each_step_once(stack: Stack) -> None:
     assert await counts(stack, made[0].tenant_id) == usual
 
 
-@pytest.mark.parametrize("taken", ["slug", "location slug", "shopmonkey location", "phone number"])
-async def test_of_many_that_want_the_same_one_gets_it(stack: Stack, taken: str) -> None:
+TAKEN = ["slug", "location slug", "shopmonkey location", "phone number"]
+
+
+def rivals(stack: Stack, taken: str) -> list[dict[str, Any]]:
+    """Files of five companies that want the same one of these."""
     files = [another(stack) for _ in range(5)]
     first = files[0]["locations"][0]
     for file in files:
@@ -280,6 +285,20 @@ async def test_of_many_that_want_the_same_one_gets_it(stack: Stack, taken: str) 
                 "twilioAuthToken": CLEAR_VIEW.twilio_auth_token,
                 "twilioPhoneNumber": CLEAR_VIEW.twilio_numbers[1],
             }
+    return files
+
+
+async def onboarded(stack: Stack, files: list[dict[str, Any]]) -> Sequence[UUID]:
+    """The franchises that there are of these files."""
+    async with stack.services.tenancy.platform() as session:
+        made = text("SELECT id FROM tenants WHERE slug = ANY (:slugs)")
+        return list(await session.scalars(made, {"slugs": list({file["slug"] for file in files})}))
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+async def test_of_many_that_want_the_same_one_gets_it(stack: Stack, taken: str) -> None:
+    files = rivals(stack, taken)
+    await with_touches(stack)
 
     ended = await asyncio.gather(
         *(onboard(stack, file, key=f"race{number}") for number, file in enumerate(files)), return_exceptions=True
@@ -288,10 +307,47 @@ async def test_of_many_that_want_the_same_one_gets_it(stack: Stack, taken: str) 
     assert sum(isinstance(end, Made) for end in ended) == 1, ended
     refused = [end for end in ended if not isinstance(end, Made)]
     assert {end.code if isinstance(end, BadInputError) else repr(end) for end in refused} == {"ALREADY_CLAIMED"}
+    [only] = await onboarded(stack, files)
+    await forget_number(stack, only)
+
+
+@pytest.mark.parametrize("taken", [one for one in TAKEN if one != "phone number"])
+async def test_of_many_that_ask_the_api_for_the_same_one_gets_it(line: Line, stack: Stack, taken: str) -> None:
+    files, ask = rivals(stack, taken), Asking(line)
+
+    ended = await asyncio.gather(*(ask.asked(ONBOARD, i={**file, "idempotencyKey": str(uuid4())}) for file in files))
+
+    assert sum(end["tenant"] is not None for end in ended) == 1, ended
+    refused = [[error["code"] for error in end["errors"]] for end in ended if end["tenant"] is None]
+    assert refused == [["ALREADY_CLAIMED"]] * (len(files) - 1)
+    assert len(await onboarded(stack, files)) == 1
+
+
+async def test_of_many_that_set_the_same_number_one_gets_it(line: Line, stack: Stack) -> None:
+    made = [await onboard(stack, another(stack)) for _ in range(4)]
+    ask, [account] = Asking(line), rivals(stack, "phone number")[:1]
+    sent = [{"tenantId": f"tenant_{one.tenant_id}", **account["messaging"]} for one in made]
+
+    ended = await asyncio.gather(*(ask.asked(SET_NUMBER, i=one) for one in sent))
+
+    codes = [[error["code"] for error in end["errors"]] for end in ended]
+    assert sorted(codes) == [[], *([["ALREADY_CLAIMED"]] * (len(made) - 1))]
+    held = [bool(await number_of(stack, one.tenant_id)) for one in made]
+    assert held == [code == [] for code in codes]
+    await forget_number(stack, made[held.index(True)].tenant_id)
+
+
+async def number_of(stack: Stack, tenant_id: UUID) -> str | None:
+    async with stack.services.tenancy.read(Scope.service(tenant_id)) as session:
+        number: str | None = await session.scalar(text("SELECT twilio_phone_number FROM tenant_messaging_configs"))
+        return number
+
+
+async def forget_number(stack: Stack, tenant_id: UUID) -> None:
+    """Give up the number that others want next."""
     async with stack.services.tenancy.platform() as session:
-        slugs = {file["slug"] for file in files}
-        kept = text("SELECT count(*) FROM tenants WHERE slug = ANY (:slugs)")
-        assert await session.scalar(kept, {"slugs": list(slugs)}) == 1
+        given_up = text("DELETE FROM routes WHERE kind = 'phone_number' AND tenant_id = :tenant")
+        await session.execute(given_up, {"tenant": tenant_id})
 
 
 async def test_those_who_want_the_same_keys_crosswise_do_not_block_each_other(stack: Stack) -> None:

@@ -9,6 +9,7 @@ from datetime import time as clock
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import Range
+from websockets.exceptions import ConnectionClosed
 
 from lead_orchestrator.booking.calendar.models import GoogleCredential
 from lead_orchestrator.booking.models import Appointment
@@ -19,12 +20,14 @@ from lead_orchestrator.leads.ingestion.models import EventSource
 from lead_orchestrator.sandbox.seed import SUN_SHADE
 from lead_orchestrator.services import token_issuer
 from lead_orchestrator.tenancy.tokens import Role
+from tests.graphql.subscriptions.client import connected, opened
 from tests.messaging.inbound.line import Line
 from tests.messaging.leads import make_lead, touches, until
 from tests.stack import Stack
 from tests.webhooks.server import signed_headers
 
 ACTOR = "user_admin"
+WAITS = 30.0
 
 
 async def suspend(stack: Stack) -> None:
@@ -160,6 +163,32 @@ async def test_its_tokens_end_and_are_good_again(line: Line, stack: Stack) -> No
     await until(refused)
     await reinstate(stack)
     await until(answered)
+
+
+async def test_its_sockets_are_closed_and_open_again_after_reinstatement(line: Line, stack: Stack) -> None:
+    token = token_issuer(stack.settings).issue(
+        subject="somebody", role=Role.OWNER, tenant_id=stack.tenant_id, location_ids=None
+    )
+
+    async def opens() -> bool:
+        async with opened(line.url) as peer:
+            await peer.say(type="connection_init", payload={"Authorization": f"Bearer {token}"})
+            try:
+                return bool((await peer.hear(WAITS))["type"] == "connection_ack")
+            except ConnectionClosed:
+                return False
+
+    await until(opens)  # the tests before suspended it as well
+    async with connected(line.url, token) as listening:
+        await listening.subscribe()
+        await listening.in_step()
+        await suspend(stack)
+        code, reason = await listening.closed(WAITS)
+
+    assert (code, "revoked" in reason) == (4403, True)
+    assert not await opens()
+    await reinstate(stack)
+    await until(opens)
 
 
 async def test_a_webhook_is_taken_while_it_is_suspended(line: Line, stack: Stack) -> None:
