@@ -44,10 +44,10 @@ _WHOLE, _QUICK = Size(waves=20), Size(waves=1)
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, and when the model's first sentence of it was whole."""
+    """An answer, and when the model's first sentence of it was whole; None if rules or a person answered."""
 
     heard: Heard
-    spoken: float
+    spoken: float | None
 
     @property
     def words(self) -> float:
@@ -89,7 +89,7 @@ async def _wave(stage: Stage, visitors: Visitors, wave: int, at_once: int) -> li
     for question in _QUESTIONS:
         texts = [question.format(plate=f"w{wave}q{number}") for number in range(at_once)]
         heard = await visitors.write(texts)
-        answered += (Answered(one, model.sentences[text]) for one, text in zip(heard, texts, strict=True))
+        answered += (Answered(one, model.sentences.get(text)) for one, text in zip(heard, texts, strict=True))
     return answered
 
 
@@ -101,6 +101,7 @@ def _figures(waves: Sequence[Sequence[Answered]], size: Size) -> dict[str, objec
         "modelSecondsBetweenPieces": PACE,
         "answers": len(every),
         "answersWithoutDelta": sum(one.heard.first is None for one in every),
+        "answersWithoutTheModel": sum(one.spoken is None for one in every),
         "firstDelta": _waits(every),
         "firstDeltaOfTheLastWave": _waits(waves[-1]),
         "firstWords": milliseconds([one.words - one.heard.asked - _DEBOUNCE for one in every]),
@@ -110,7 +111,7 @@ def _figures(waves: Sequence[Sequence[Answered]], size: Size) -> dict[str, objec
 
 def _waits(answered: Sequence[Answered]) -> dict[str, float]:
     """From the model's first whole sentence to the words on the customer's page."""
-    return milliseconds([one.words - one.spoken for one in answered])
+    return milliseconds([one.words - one.spoken for one in answered if one.spoken is not None])
 
 
 def _memory(idle: float, held: float, opened: int) -> dict[str, object]:

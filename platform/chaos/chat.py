@@ -6,7 +6,9 @@ import asyncio
 import random
 import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -44,13 +46,7 @@ class Size:
     workers: int = 2
 
 
-_WHOLE, _QUICK = Size(customers=40, texts=3, kills=40), Size(customers=8, texts=1, kills=4)
-
-
-@dataclass(frozen=True)
-class _Customer:
-    lead_id: UUID
-    chat_id: UUID
+_WHOLE, _QUICK = Size(customers=40, texts=6, kills=24), Size(customers=8, texts=1, kills=4)
 
 
 async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
@@ -70,17 +66,18 @@ async def break_chats(stage: Stage, size: Size, log: Path) -> dict[str, object]:
     await sell(stage, bays=size.customers)
     stage.sandbox.world.openai.pace = _PACE
     waits: list[float] = []
-    hit = 0
+    hit = handed = 0
     async with nursery(stage.settings, log, LOG_LEVEL="ERROR", DISPATCH_INTERVAL_SECONDS="1") as workers:
         running = [await workers.start() for _ in range(size.workers)]
-        customers: list[_Customer] = []
+        leads: list[UUID] = []
         for number in range(size.texts):
-            customers = await _write(stage, size, customers, number)
+            leads = await _write(stage, size, leads, number)
             began = monotonic()
             kills = size.kills // size.texts
             hit += await _kill(stage, workers, running, kills, chance)
             await _answered(stage, number + 1, size.customers)
             waits.append(monotonic() - began)
+            handed += await _close_what_people_have(stage)
     return {
         "chaos": "chat",
         "seed": seed,
@@ -88,32 +85,31 @@ async def break_chats(stage: Stage, size: Size, log: Path) -> dict[str, object]:
         "texts": size.customers * size.texts,
         "kills": size.kills,
         "interrupted": hit,
+        "handedOver": handed,
         "leaseSeconds": LEASE,
         "recoverySecondsMax": round(max(waits), 1),
         **await _figures(stage, size),
     }
 
 
-async def _write(stage: Stage, size: Size, known: Sequence[_Customer], number: int) -> list[_Customer]:
+async def _write(stage: Stage, size: Size, known: Sequence[UUID], number: int) -> list[UUID]:
     """Every customer texts the shop; the first time they are new."""
     asked = [_QUESTIONS[(number + n) % len(_QUESTIONS)] for n in range(size.customers)]
     return [await _text(stage, known[n] if known else None, words, n) for n, words in enumerate(asked)]
 
 
-async def _text(stage: Stage, customer: _Customer | None, words: str, number: int) -> _Customer:
+async def _text(stage: Stage, lead_id: UUID | None, words: str, number: int) -> UUID:
     services = stage.services
     async with services.tenancy.write(Scope.service(stage.tenant_id, "chaos")) as session:
-        if customer is None:
+        if lead_id is None:
             enquiry = Enquiry(
                 location_id=stage.location_id, source=LeadSource.API, first_name="Ada", phone=phone(number)
             )
             lead_id = (await services.leads.receive(session, enquiry)).lead.id
-        else:
-            lead_id = customer.lead_id
         lead = await locked(session, lead_id)
         await end_touches(session, lead, "The customer writes first")  # a touch is no answer
-        chat_id = await Conversations().hear(session, lead, Channel.SMS, words, uuid4().hex)
-    return _Customer(lead_id, chat_id)
+        await Conversations().hear(session, lead, Channel.SMS, words, uuid4().hex)
+    return lead_id
 
 
 async def _kill(stage: Stage, workers: Nursery, running: list[int], kills: int, chance: random.Random) -> int:
@@ -130,24 +126,27 @@ async def _kill(stage: Stage, workers: Nursery, running: list[int], kills: int, 
     return hit
 
 
-async def _answered(stage: Stage, number: int, customers: int) -> None:
-    """Wait until everybody has as many answers as they wrote texts, and the texts are out."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            row = await _counts(stage)
-            if row["owed"] == 0 and row["sent"] >= number * customers:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
+async def _answered(stage: Stage, texts: int, customers: int) -> None:
+    """Wait until everybody's phone shows as many answers as they wrote texts, and nothing is owed; for a while, then it is counted."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while min(_received(stage, customers)) < texts or any((await _counts(stage)).values()):  # noqa: ASYNC110 - it happens in other processes
+                await asyncio.sleep(_LOOK_SECONDS)
 
 
+async def _close_what_people_have(stage: Stage) -> int:
+    """Whom the assistant could not answer in three attempts a person has; the next text begins a conversation with the assistant."""
+    async with stage.services.tenancy.write(Scope.service(stage.tenant_id, "chaos")) as session:
+        taken = list(await session.scalars(_TAKEN))
+        for chat_id in taken:
+            await stage.services.hand_off.close(session, chat_id)
+    return len(taken)
+
+
+_TAKEN = text("SELECT id FROM chat_sessions WHERE state = 'HUMAN'")
 _COUNTS = text("""
   SELECT (SELECT count(*) FROM chat_sessions WHERE answer_due_at IS NOT NULL) AS owed,
-    (SELECT count(*) FROM scheduled_messages WHERE kind = 'REPLY' AND status IN ('SENT', 'DELIVERED')) AS sent,
-    (SELECT count(*) FROM scheduled_messages WHERE kind = 'REPLY' AND status IN ('SCHEDULED', 'SENDING', 'UNKNOWN')) AS waiting,
-    (SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM chat_messages WHERE role = 'ASSISTANT' GROUP BY session_id) a) AS most,
-    (SELECT coalesce(min(n), 0) FROM (SELECT count(m.id) AS n FROM chat_sessions s LEFT JOIN chat_messages m ON m.session_id = s.id
-      AND m.role = 'ASSISTANT' GROUP BY s.id) a) AS least,
-    (SELECT count(*) FROM chat_sessions WHERE state <> 'ASSISTANT') AS handed""")
+    (SELECT count(*) FROM scheduled_messages WHERE kind = 'REPLY' AND status IN ('SCHEDULED', 'SENDING', 'UNKNOWN')) AS waiting""")
 
 
 async def _counts(stage: Stage) -> dict[str, int]:
@@ -155,19 +154,22 @@ async def _counts(stage: Stage) -> dict[str, int]:
         return {name: int(value) for name, value in (await session.execute(_COUNTS)).mappings().one().items()}
 
 
-async def _figures(stage: Stage, size: Size) -> dict[str, object]:
-    """What each customer's phone shows against what they wrote; who was handed over was told so once."""
-    counts = await _counts(stage)
-    received = [
-        message
+def _received(stage: Stage, customers: int) -> list[int]:
+    """How many texts each customer's phone shows."""
+    of_each = Counter(
+        message.to
         for message in stage.sandbox.world.messages
         if message.channel == "SMS" and message.direction == "outbound"
-    ]
-    of_each = [sum(message.to == phone(number) for message in received) for number in range(size.customers)]
+    )
+    return [of_each[phone(number)] for number in range(customers)]
+
+
+async def _figures(stage: Stage, size: Size) -> dict[str, object]:
+    """What each customer's phone shows against what they wrote; to be told that a person has it is an answer."""
+    of_each = _received(stage, size.customers)
     return {
         "answers": sum(of_each),
         "lost": sum(max(0, size.texts - got) for got in of_each),
         "duplicates": sum(max(0, got - size.texts) for got in of_each),
-        "unresolved": counts["owed"] + counts["waiting"],
-        "handedOver": counts["handed"],
+        "unresolved": sum((await _counts(stage)).values()),
     }

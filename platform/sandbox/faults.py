@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -42,6 +42,7 @@ FAULT_KINDS: dict[str, tuple[str, ...]] = {
 }
 DROP_EXTENSION = "sandbox.drop"
 MAX_NUMBER = 1_000_000
+NOBODY_THERE = 499
 DELIVERY_SECONDS = {"late": 2.0, "shuffle": 0.5}
 _REFUSALS = (
     "waf_403",
@@ -218,6 +219,14 @@ class FaultReplies:
     accepts: Callable[[Request, Response], bool] = lambda _request, _response: False
 
 
+async def _of(endpoint: Endpoint, request: Request) -> Response:
+    """Its answer; to a caller who went away while it spoke nobody will read it."""
+    try:
+        return await endpoint(request)
+    except ClientDisconnect:
+        return Response(status_code=NOBODY_THERE)
+
+
 def guarded(faults: Faults, replies: FaultReplies, endpoint: Endpoint) -> Endpoint:
     """The endpoint as it is when the service's faults strike."""
 
@@ -230,7 +239,7 @@ def guarded(faults: Faults, replies: FaultReplies, endpoint: Endpoint) -> Endpoi
         if faults.strike(replies.service, ("drop",), target):
             return DroppedReply()
         refusal = faults.strike(replies.service, _REFUSALS, target)
-        response = replies.refusals[refusal.kind](refusal) if refusal else await endpoint(request)
+        response = replies.refusals[refusal.kind](refusal) if refusal else await _of(endpoint, request)
         if delay is not None and delay.when == "after":
             await faults.wait(delay)
         if replies.accepts(request, response) and faults.strike(replies.service, ("accept_then_drop",), target):

@@ -7,11 +7,15 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from lead_orchestrator.chat.guard.number_words import runs
 from lead_orchestrator.messaging.plain_words import LOOKALIKES
 
 __all__ = ["Number", "Sentence", "plain", "read"]
+
+KEPT = 1_000
+"""Texts whose reading is remembered: what tools showed and the instructions are held against every sentence of an answer."""
 
 _SIGNS = str.maketrans(
     {"💲": "$", "💵": "$", "💰": "$", "🤑": "$", "💸": "$", "🆓": " free ", "💯": " 100 ", "🎁": " gift "}
@@ -49,6 +53,7 @@ class Sentence:
         return self.tokens[at] if 0 <= at < len(self.tokens) else ""
 
 
+@lru_cache(maxsize=KEPT)
 def plain(text: str) -> str:
     """Lower case, no accents, no invisible letters, letters and digits of other alphabets made ours where they look alike."""
     folded = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS).casefold().translate(LOOKALIKES)
@@ -59,10 +64,10 @@ def plain(text: str) -> str:
 
 
 def _ours(mark: str) -> str:
-    if unicodedata.category(mark) in {"Mn", "Me", "Cf"}:
-        return ""
     if mark.isascii():
         return mark
+    if unicodedata.category(mark) in {"Mn", "Me", "Cf"}:
+        return ""
     digit = unicodedata.digit(mark, None)
     return mark if digit is None else str(digit)
 
