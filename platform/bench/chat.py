@@ -68,18 +68,14 @@ async def converse(stage: Stage, size: Size, log: Path) -> dict[str, object]:
     await sell(stage, bays=size.at_once)
     stage.sandbox.world.openai.pace = PACE
     async with nursery(stage.settings, log, LOG_LEVEL="ERROR") as processes:
-        worker, api = await processes.start(), await processes.start_api()
+        await processes.start()
+        api = await processes.start_api()
         async with Visitors(processes.api_url, _SHOP) as visitors:
             await visitors.enter(1)  # an api that has answered once
             idle = processes.resident_megabytes(api)
-            before = [processes.cpu_seconds(one) for one in (worker, api)]
             waves = [await _wave(stage, visitors, number, size.at_once) for number in range(size.waves)]
-            used = [processes.cpu_seconds(one) - was for one, was in zip((worker, api), before, strict=True)]
             opened, held = await visitors.enter(0), processes.resident_megabytes(api)
-    figures = _figures(waves, size)
-    answers = sum(map(len, waves))
-    cpu = {name: round(seconds / answers * 1000, 1) for name, seconds in zip(("worker", "api"), used, strict=True)}
-    return {**figures, "cpuMsAnAnswer": cpu, "apiMemory": _memory(idle, held, opened), "targets": TARGETS}
+    return {**_figures(waves, size), "apiMemory": _memory(idle, held, opened), "targets": TARGETS}
 
 
 async def _wave(stage: Stage, visitors: Visitors, wave: int, at_once: int) -> list[Answered]:

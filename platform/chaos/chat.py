@@ -29,6 +29,8 @@ __all__ = ["LEASE", "Size", "break_chats", "run"]
 
 LEASE = 3.0
 """Seconds that an answer is its worker's."""
+_JOBS = "4"
+"""At once in each worker: a kill interrupts a few conversations, and an answer is in time on a slow machine too."""
 _PACE = 0.03
 _LOOK_SECONDS = 0.05
 _AFTER_THE_FIRST_WORDS = (0.0, 0.6)
@@ -67,7 +69,9 @@ async def break_chats(stage: Stage, size: Size, log: Path) -> dict[str, object]:
     stage.sandbox.world.openai.pace = _PACE
     waits: list[float] = []
     hit = handed = 0
-    async with nursery(stage.settings, log, LOG_LEVEL="ERROR", DISPATCH_INTERVAL_SECONDS="1") as workers:
+    async with nursery(
+        stage.settings, log, LOG_LEVEL="ERROR", DISPATCH_INTERVAL_SECONDS="1", WORKER_JOBS=_JOBS
+    ) as workers:
         running = [await workers.start() for _ in range(size.workers)]
         leads: list[UUID] = []
         for number in range(size.texts):
