@@ -55,7 +55,16 @@ def configure_logging(level: str, *, stream: TextIO | None = None, pretty: bool 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpx2", "httpcore", "uvicorn.access", "twilio", "arq.worker", "asyncio", "python_http_client"):
+    for noisy in (
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "uvicorn.access",
+        "twilio",
+        "arq.worker",
+        "asyncio",
+        "python_http_client",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)  # their lines carry addresses and numbers
 
 
