@@ -108,8 +108,10 @@ class _App(GraphQL[Context, None]):
         )
 
     async def _operation(self, scope: Scope, read: dict[str, Any], authorization: str | None) -> ASGIApp:
-        await self._services.access.prepare(authorization)
-        claims = self._claims(authorization)
+        claims = self._services.access.remembered(authorization)
+        if claims is None:
+            await self._services.access.prepare(authorization)
+            claims = self._claims(authorization)
         try:
             read = self._gate.document(read, claims)
             entry = await self._gate.enter(read, claims)
@@ -231,7 +233,10 @@ def _no_number(name: str) -> float:
 
 
 def _text(data: str | bytes) -> str:
-    return data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
+    if isinstance(data, str):
+        return data
+    encoding = "utf-8" if data.startswith(b'{"') else json.detect_encoding(data)
+    return data.decode(encoding, "surrogatepass")
 
 
 class _TwiceError(ValueError):

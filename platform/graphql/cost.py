@@ -110,10 +110,12 @@ class _Dearest:
 
 @dataclass
 class _Document:
-    """An operation; `flags` are the variables of its directives. `counter` is None where one count is all there is."""
+    """An operation; `flags` are the variables of its directives. `counter` is None where one count is all there is, and
+    `always` is that count where no variable changes it."""
 
     defaults: Mapping[str, object]
     flags: Sequence[str]
+    always: int | None = None
     counter: _Counter | None = None
     counted: dict[Hashable, tuple[Sequence[_Part], Sequence[str]]] = field(default_factory=dict)
     answers: dict[Hashable, int] = field(default_factory=dict)
@@ -141,7 +143,9 @@ class Costs:
             return None
         if isinstance(document, GraphQLError):
             raise document.with_traceback(None)
-        cost = self._counted(document, variables if isinstance(variables, dict) else {})
+        cost = document.always
+        if cost is None:
+            cost = self._counted(document, variables if isinstance(variables, dict) else {})
         if cost > MOST_COST:
             raise TooComplexError(cost)
         return cost
@@ -158,7 +162,8 @@ class Costs:
         if read.flags:
             read.counter = counter
         else:
-            read.counted[()] = counter.parts({})
+            parts, sized = read.counted[()] = counter.parts({})
+            read.always = None if sized else sum(part.count({}) for part in parts)
         return read
 
     def _counted(self, document: _Document, variables: Mapping[str, object]) -> int:

@@ -42,6 +42,11 @@ class Access:
     revocations: RevocationList
     outside: OutsideTokens | None = None
 
+    def remembered(self, authorization_header: str | None) -> Claims | None:
+        """Who is calling, if that was found out before from a token of ours; None says nothing: `prepare` and ask `claims`."""
+        scheme, _, token = (authorization_header or "").partition(" ")
+        return self.verifier.remembered(token) if scheme == "Bearer" else None
+
     async def prepare(self, authorization_header: str | None) -> None:
         """Have ready what `claims` needs: the keys of an outside issuer are read where one is named that we know."""
         token = (authorization_header or "").strip().partition(" ")[2].strip()

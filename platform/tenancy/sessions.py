@@ -7,7 +7,7 @@ whose settings the policies of every table read. A session without a tenant does
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -23,7 +23,20 @@ from lead_orchestrator.errors import ForbiddenError, NotFoundError
 from lead_orchestrator.tenancy.source import SOURCE
 from lead_orchestrator.tenancy.tokens import Claims, Role
 
-__all__ = ["Alarm", "Moved", "PlatformSession", "ReadSession", "Scope", "ScopeError", "Tenancy", "WriteSession"]
+__all__ = [
+    "FOLDED",
+    "Alarm",
+    "Moved",
+    "PlatformSession",
+    "ReadSession",
+    "Scope",
+    "ScopeError",
+    "Tenancy",
+    "WriteSession",
+]
+
+FOLDED = ("tenant_id", "location_ids", "subject", "role")
+"""The settings of folded statements, which staff runs on connections of their own: those of visitors are never set there."""
 
 
 class ScopeError(RuntimeError):
@@ -88,11 +101,15 @@ class Scope:
         return self._settings
 
     @cached_property
-    def folded(self) -> Mapping[str, Any]:
-        """What a folded statement may bind: the settings; of a limited caller also the `locations`, and the `location` of one
-        who has one only."""
+    def folded(self) -> Sequence[str]:
+        """The settings of a folded statement, in their order."""
+        return [self._settings[name] for name in FOLDED]
+
+    @cached_property
+    def places(self) -> Mapping[str, Any]:
+        """What a statement for a limited caller may bind: the `locations`, and the `location` of one who has one only."""
         locations = sorted(self.location_ids or ())
-        return {**self._settings, "locations": locations, "location": locations[0] if locations else None}
+        return {"locations": locations, "location": locations[0] if locations else None}
 
     @cached_property
     def _settings(self) -> Mapping[str, str]:

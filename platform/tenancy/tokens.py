@@ -186,6 +186,17 @@ class TokenVerifier:
         """Whether it was verified before; it may have ended since."""
         return token.isascii() and hashlib.sha256(token.encode("ascii")).digest() in self._cache
 
+    def remembered(self, token: str) -> Claims | None:
+        """What a token says that was verified before and is still good; None says nothing about it."""
+        if not token.isascii():
+            return None
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        known = self._cache.get(digest)
+        if known is None or known.expires <= self._clock() or known.good_in != self._revocations.version:
+            return None
+        self._cache.move_to_end(digest)
+        return known.claims
+
     def verify(self, token: str) -> Claims:
         """What the token says, if it is one of ours and still good.
 

@@ -18,7 +18,7 @@ __all__ = ["Bell", "Channels", "Listener"]
 _log = get_logger(__name__)
 
 CHANNEL = "lead:events"
-GATHERING_SECONDS = 0.005
+GATHERING_SECONDS = 0.02
 """What is rung so soon after a message goes out with the next one."""
 AWAY_SECONDS = 1.0
 QUIET_SECONDS = 5.0

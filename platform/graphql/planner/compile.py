@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.selectable import Subquery
 
 from lead_orchestrator.graphql.planner.declare import (
+    Arguments,
     Bind,
     Connection,
     Entity,
@@ -45,12 +46,12 @@ from lead_orchestrator.graphql.planner.declare import (
 )
 from lead_orchestrator.graphql.planner.select import ERRORS, Picked, RootPicked, UnplannedError
 from lead_orchestrator.tenancy.reader import Reach
+from lead_orchestrator.tenancy.sessions import FOLDED, Scope
 
 __all__ = ["CONSTANT", "SCOPE", "Compiler", "Statement"]
 
 SCOPE, CONSTANT = "scope", "constant"
 _ANSWERS = "answers"
-_SETTINGS = ("tenant_id", "location_ids", "subject", "role", "lead_id", "session_id")
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # the library's constructor has no types
 _LIST: ColumnElement[Any] = literal_column("'[]'::json", JSON)
 _OBJECT: ColumnElement[Any] = literal_column("'{}'::json", JSON)
@@ -60,13 +61,19 @@ _ONE: ColumnElement[Any] = literal_column("1", Integer)
 
 @dataclass(frozen=True)
 class Statement:
-    """`sql` with its parameters, in order: (SCOPE, name), (number of a site, name) or (CONSTANT, value).
+    """`sql` with its parameters, in order: (SCOPE, name), (number of a site, name) or (CONSTANT, value), then the settings.
 
     That of a mutation has one more, before them (see `tenancy.writer`).
     """
 
     sql: str
     parameters: Sequence[tuple[int | str, Any]]
+
+    def values(self, scope: Scope, arguments: Sequence[Arguments]) -> list[Any]:
+        """Of all parameters: for this caller, and the arguments of each site."""
+        found = [_value(place, name, scope, arguments) for place, name in self.parameters]
+        found += scope.folded
+        return found
 
 
 class Compiler:
@@ -88,7 +95,7 @@ class Compiler:
             func.set_config(
                 literal_column(f"'app.{name}'"), self._bound(SCOPE, name, Text()), literal_column("true")
             ).label(name)
-            for name in _SETTINGS
+            for name in FOLDED
         ]
         self._scope = select(*settings).offset(literal_column("0")).subquery(SCOPE)
 
@@ -99,7 +106,8 @@ class Compiler:
         compiled = select(*columns).select_from(self._scope).compile(dialect=_DIALECT)
         constants = compiled.params
         names = [name for name in compiled.positiontup or () if name != _ANSWERS]
-        return Statement(str(compiled), [self._origins.get(name) or (CONSTANT, constants[name]) for name in names])
+        own = names[: -len(FOLDED)]  # the settings are in the FROM at the end
+        return Statement(str(compiled), [self._origins.get(name) or (CONSTANT, constants[name]) for name in own])
 
     def _changing(self, payload: Payload, answer: ColumnElement[Any]) -> list[ColumnElement[Any]]:
         """What a mutation's statement does when it runs first, and when it runs again."""
@@ -351,3 +359,9 @@ def _of_type(below: Mapping[str, Sequence[Picked]], name: str) -> Sequence[Picke
     if name not in below:
         raise UnplannedError(name)
     return below[name]
+
+
+def _value(place: int | str, name: Any, scope: Scope, arguments: Sequence[Arguments]) -> Any:
+    if isinstance(place, int):
+        return arguments[place].values[name]
+    return scope.places[name] if place == SCOPE else name

@@ -13,8 +13,8 @@ from lead_orchestrator import metrics
 from lead_orchestrator.errors import BadInputError
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.known import Kept
-from lead_orchestrator.graphql.planner.compile import SCOPE, Compiler, Statement
-from lead_orchestrator.graphql.planner.declare import Arguments, Entity, Root
+from lead_orchestrator.graphql.planner.compile import Compiler, Statement
+from lead_orchestrator.graphql.planner.declare import Entity, Root
 from lead_orchestrator.graphql.planner.documents import Document, Documents, RootField
 from lead_orchestrator.graphql.planner.registry import ENTITIES, MUTATIONS, ROOTS
 from lead_orchestrator.graphql.planner.select import UnplannedError
@@ -131,8 +131,7 @@ class Planner:
             statement = self._plan(root, [one.shape for one in arguments], reach=Reach.of(scope))
         except (UnplannedError, BadInputError, GraphQLError):
             return None
-        parameters = [_value(place, name, scope.folded, arguments) for place, name in statement.parameters]
-        return _Made(statement.sql, parameters)
+        return _Made(statement.sql, statement.values(scope, arguments))
 
     def _plan(self, root: RootField, shapes: Sequence[Hashable], *, reach: Reach) -> Statement:
         key = (root.number, reach, *shapes)
@@ -209,9 +208,3 @@ def _joined(fields: Sequence[RootField], parts: Sequence[_Part], executed: Seque
     if not errors:
         return f'{{"data":{data}}}'.encode()
     return f'{{"data":{data},"errors":{json.dumps([error.formatted for error in errors])}}}'.encode()
-
-
-def _value(place: int | str, name: Any, scope: Mapping[str, Any], arguments: Sequence[Arguments]) -> Any:
-    if isinstance(place, int):
-        return arguments[place].values[name]
-    return scope[name] if place == SCOPE else name

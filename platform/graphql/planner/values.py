@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLField,
+    GraphQLInputType,
     GraphQLNonNull,
     GraphQLSchema,
     Undefined,
     VariableDefinitionNode,
     VariableNode,
+    is_leaf_type,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
@@ -29,20 +31,20 @@ class VariableReader:
         self._schema = schema
         self._definitions = definitions
         found = [get_variable_signature(schema, definition) for definition in definitions]
-        self._signatures = [one for one in found if isinstance(one, GraphQLVariableSignature)]
+        self._signatures = [(one, _coercion(one.type)) for one in found if isinstance(one, GraphQLVariableSignature)]
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
         """Raises GraphQLError: a value does not fit, or one that is required is missing."""
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
-        for signature in self._signatures:
+        for signature, coerce in self._signatures:
             name = signature.name
             value = given.get(name, Undefined)
             if value is Undefined:
                 if signature.default is not None or isinstance(signature.type, GraphQLNonNull):
                     return self._as_the_library(given)
                 continue
-            fitting = coerce_input_value(value, signature.type)
+            fitting = coerce(value)
             if fitting is Undefined:
                 return self._as_the_library(given)
             sources[name], coerced[name] = VariableValueSource(signature, value), fitting
@@ -54,6 +56,24 @@ class VariableReader:
         if isinstance(values, list):
             raise values[0]
         return values
+
+
+def _coercion(kind: GraphQLInputType) -> Callable[[Any], Any]:
+    """As the library coerces values of this type, Undefined where one does not fit; what stays the same is found out once."""
+    leaf = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+    if not is_leaf_type(leaf):
+        return lambda value: coerce_input_value(value, kind)
+    read, missing = leaf.coerce_input_value, Undefined if leaf is not kind else None
+
+    def coerced(value: Any) -> Any:
+        if value is None:
+            return missing
+        try:
+            return read(value)
+        except Exception:  # noqa: BLE001 - as the library has it: whatever it is, the value does not fit
+            return Undefined
+
+    return coerced
 
 
 class ArgumentReader:
