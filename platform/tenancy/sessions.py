@@ -35,8 +35,8 @@ __all__ = [
     "WriteSession",
 ]
 
-FOLDED = ("tenant_id", "location_ids", "subject", "role")
-"""The settings of folded statements, which staff runs on connections of their own: those of visitors are never set there."""
+FOLDED = ("tenant_id", "location_ids", "subject", "role", "session_id")
+"""The settings of folded statements, which only staff runs, on connections of their own: no lead is ever set there."""
 
 
 class ScopeError(RuntimeError):
