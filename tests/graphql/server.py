@@ -20,7 +20,7 @@ from lead_orchestrator.tenancy.tokens import Role, TokenIssuer
 
 __all__ = ["Answer", "Api", "serve"]
 
-STARTS_WITHIN = 5
+STARTS_WITHIN = 60
 
 
 @dataclass(frozen=True)
