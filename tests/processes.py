@@ -17,7 +17,7 @@ from tests.http import open_http
 
 __all__ = ["api_process", "command"]
 
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 180.0
 _PROGRAM = "from lead_orchestrator.cli import main; main()"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 
 # Taking the head row is what orders events by commit: whoever holds it commits before the next position is given away.
 APPEND = """
