@@ -9,6 +9,7 @@ import typer
 from lead_orchestrator.cli.console import AsJson, out, print_json, print_text
 from lead_orchestrator.cli.installation import tenant_named, with_services
 from lead_orchestrator.errors import BadInputError, NotFoundError
+from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.services import Services
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.permissions import STAFF
@@ -52,7 +53,7 @@ def allow_issuer(
         async with services.tenancy.platform() as session:
             tenant_id = await tenant_named(services, tenant)
             await repository.upsert_issuer(session, tenant_id, issuer, audience, highest_role.value)
-            await session.audit(tenant_id, "issuer.allowed", actor="cli")
+            await session.audit(tenant_id, "issuer.allowed", actor="cli", target=encode(Kind.TENANT, tenant_id))
 
     with_services(work)
 
@@ -68,7 +69,7 @@ def forget_issuer(
     async def work(services: Services) -> bool:
         async with services.tenancy.platform() as session:
             tenant_id = await tenant_named(services, tenant)
-            await session.audit(tenant_id, "issuer.forgotten", actor="cli")
+            await session.audit(tenant_id, "issuer.forgotten", actor="cli", target=encode(Kind.TENANT, tenant_id))
             return await repository.forget_issuer(session, tenant_id, issuer, audience)
 
     if not with_services(work):
