@@ -10,7 +10,9 @@ down_revision = "0026"
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER INDEX leads_search SET (gin_pending_list_limit = 256)")  # kB; 4 MB are sorted in at once otherwise
+    op.execute(
+        "ALTER INDEX leads_search SET (gin_pending_list_limit = 256)"
+    )  # kB; 4 MB are sorted in at once otherwise
 
 
 def downgrade() -> None:
