@@ -29,6 +29,8 @@ _DEBOUNCE = 1.0
 _SHOP = slug(f"{SUN_SHADE.name} {SUN_SHADE.locations[0].name}")
 _UNCOUNTED = 10**6
 """Of one address in a minute: all visitors come from one."""
+_TOKENS = 10**9
+"""Of the franchise in a month: all customers write today."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ async def run(settings: Settings, *, quick: bool) -> dict[str, object]:
 async def converse(stage: Stage, size: Size, log: Path) -> dict[str, object]:
     """On a stage whose public is let in as often as it comes."""
     await sell(stage, bays=size.at_once)
+    await stage.services.tenants.set_limits(stage.tenant_id, {"assistant_token_budget": _TOKENS}, actor="bench")
     stage.sandbox.world.openai.pace = PACE
     async with nursery(stage.settings, log, LOG_LEVEL="ERROR") as processes:
         await processes.start()
@@ -85,7 +88,7 @@ async def _wave(stage: Stage, visitors: Visitors, wave: int, at_once: int) -> li
     for question in _QUESTIONS:
         texts = [question.format(plate=f"w{wave}q{number}") for number in range(at_once)]
         heard = await visitors.write(texts)
-        answered += (Answered(one, model.sentences.get(text)) for one, text in zip(heard, texts, strict=True))
+        answered += (Answered(one, model.sentences.get(text)) for one, text in zip(heard, texts, strict=True) if one)
     return answered
 
 
@@ -96,6 +99,7 @@ def _figures(waves: Sequence[Sequence[Answered]], size: Size) -> dict[str, objec
         "conversationsAtOnce": size.at_once,
         "modelSecondsBetweenPieces": PACE,
         "answers": len(every),
+        "handedOver": sum(one.heard.handed_over for one in every),
         "answersWithoutDelta": sum(one.heard.first is None for one in every),
         "answersWithoutTheModel": sum(one.spoken is None for one in every),
         "firstDelta": _waits(every),

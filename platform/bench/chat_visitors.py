@@ -8,6 +8,7 @@ write one text each, all at once, and answers with each one's `Heard`. Moments a
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -31,12 +32,13 @@ _HTTP = httpx.Limits(max_connections=50, max_keepalive_connections=50)
 
 @dataclass(frozen=True)
 class Heard:
-    """Of one answer: when it was asked for, when its first words came (if any came before the message), and when it was there."""
+    """Of one answer: when it was asked for, when its first words came (if any came before the message), and when it was there.
+    `handed_over`: it said that a person takes over."""
 
     asked: float
     first: float | None
     whole: float
-    role: str
+    handed_over: bool
 
 
 class Visitors(Partner):
@@ -51,24 +53,34 @@ class Visitors(Partner):
         opened: int = (await self.ask({"enter": count, **self._where}))["open"]
         return opened
 
-    async def write(self, texts: Sequence[str]) -> list[Heard]:
-        """The newest visitors ask all at once, and wait for their answers."""
-        return [Heard(**each) for each in (await self.ask({"ask": list(texts)}))["heard"]]
+    async def write(self, texts: Sequence[str]) -> list[Heard | None]:
+        """The newest visitors ask all at once, and wait for their answers; None for those who were handed over before."""
+        return [Heard(**each) if each else None for each in (await self.ask({"ask": list(texts)}))["heard"]]
 
 
-async def _asks(visitor: Visitor, text: str) -> Heard:
-    asked, first = perf_counter(), None
-    await visitor.say(text)
-    while True:
-        event = await visitor.event()
-        moment = perf_counter()
-        if event["__typename"] == "ChatMessageDelta" and first is None:
-            first = moment
-        elif event["__typename"] == "ChatMessageAdded" and event["message"]["role"] != "USER":
-            return Heard(asked, first, moment, event["message"]["role"])
+class _Seat:
+    """A visitor, until a person takes over."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
+        self._handed_over = False
+
+    async def ask(self, text: str) -> Heard | None:
+        if self._handed_over:
+            return None
+        asked, first = perf_counter(), None
+        await self._visitor.say(text)
+        while True:
+            event = await self._visitor.event()
+            moment = perf_counter()
+            if event["__typename"] == "ChatMessageDelta" and first is None:
+                first = moment
+            elif event["__typename"] == "ChatMessageAdded" and event["message"]["role"] != "USER":
+                self._handed_over = event["message"]["role"] != "ASSISTANT"
+                return Heard(asked, first, moment, self._handed_over)
 
 
-async def _do(order: dict[str, Any], stack: AsyncExitStack, visitors: list[Visitor]) -> dict[str, Any]:
+async def _do(order: dict[str, Any], stack: AsyncExitStack, seats: list[_Seat]) -> dict[str, Any]:
     async with asyncio.timeout(_PATIENCE):
         if "enter" in order:
             http = await stack.enter_async_context(
@@ -77,20 +89,23 @@ async def _do(order: dict[str, Any], stack: AsyncExitStack, visitors: list[Visit
             given, documents = {"locationSlug": order["shop"]}, visitors_documents()
             for _ in range(order["enter"]):
                 visitor = await stack.enter_async_context(visiting(http, documents, given))
-                visitors.append(visitor)
-            return {"open": len(visitors)}
+                seats.append(_Seat(visitor))
+            gc.collect()
+            gc.freeze()  # to look through a thousand sockets for garbage takes as long as what is timed
+            return {"open": len(seats)}
         texts = order["ask"]
-        heard = await asyncio.gather(*(_asks(*each) for each in zip(visitors[-len(texts) :], texts, strict=True)))
-        return {"heard": [asdict(each) for each in heard]}
+        newest = zip(seats[-len(texts) :], texts, strict=True)
+        heard = await asyncio.gather(*(seat.ask(text) for seat, text in newest))
+        return {"heard": [asdict(each) if each else None for each in heard]}
 
 
 async def _serve() -> None:
-    visitors: list[Visitor] = []
+    seats: list[_Seat] = []
     lines = asyncio.StreamReader(limit=1 << 24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with AsyncExitStack() as stack:
         while line := await lines.readline():
-            answer = await _do(json.loads(line), stack, visitors)
+            answer = await _do(json.loads(line), stack, seats)
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 

@@ -7,6 +7,7 @@ apis answer at one address, which outlives them.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -130,6 +131,8 @@ def _child(settings: Settings, work: Coroutine[None, None, None]) -> None:
 def _serve() -> None:
     settings, children, listener = load_settings(), set[int](), listen("127.0.0.1", 0)
     listener.listen()
+    gc.collect()
+    gc.freeze()  # what is loaded stays, and the children share it
     sys.stdout.write(f"{_READY} {listener.getsockname()[1]}\n")
     sys.stdout.flush()
     while kind := os.read(sys.stdin.fileno(), 1):  # one by one: a child must not inherit what was read ahead

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +45,19 @@ def test_demo_check_goes_from_a_file_to_a_text_and_by_chat_to_a_booked_time_and_
     assert "55501" not in result.stderr
 
 
-def test_demo_check_says_what_is_wrong(tmp_path: Path) -> None:
-    result = run_cli("demo", "--check", cwd=tmp_path, DATABASE_URL="postgresql://lead_app:x@127.0.0.1:1/none")
-    report = last_json(result)
-    assert result.returncode == 1
-    assert report["ok"] is False
-    assert "DATABASE_VISITOR_URL" in report["error"]
+@pytest.mark.timeout(660)
+def test_each_command_says_what_is_wrong(tmp_path: Path) -> None:
+    """All at once: most of the time each of them starts."""
+    with ThreadPoolExecutor() as pool:
+        half_given = {"DATABASE_URL": "postgresql://lead_app:x@127.0.0.1:1/none"}
+        demo = pool.submit(run_cli, "demo", "--check", cwd=tmp_path, **half_given)
+        serve = pool.submit(run_cli, "serve", cwd=tmp_path, SCHEDULER_INTERVAL_MS="-5")
+        sandbox = pool.submit(run_cli, "sandbox", cwd=tmp_path, ENVIRONMENT="production")
 
-
-def test_a_bad_setting_stops_every_command(tmp_path: Path) -> None:
-    result = run_cli("serve", cwd=tmp_path, SCHEDULER_INTERVAL_MS="-5")
-    assert result.returncode == 1
-    assert "SCHEDULER_INTERVAL_MS" in result.stderr
-    assert "-5" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_the_sandbox_is_refused_in_production(tmp_path: Path) -> None:
-    result = run_cli("sandbox", cwd=tmp_path, ENVIRONMENT="production")
-    assert result.returncode == 1
-    assert "production needs" in result.stderr
+    assert [run.result().returncode for run in (demo, serve, sandbox)] == [1, 1, 1]
+    assert last_json(demo.result())["ok"] is False
+    assert "DATABASE_VISITOR_URL" in last_json(demo.result())["error"]
+    assert "SCHEDULER_INTERVAL_MS" in serve.result().stderr
+    assert "-5" in serve.result().stderr
+    assert "Traceback" not in serve.result().stderr
+    assert "production needs" in sandbox.result().stderr

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lead_orchestrator.sandbox.faults import DroppedReply
+from lead_orchestrator.sandbox.faults import DroppedReply, FaultReplies, guarded
 from lead_orchestrator.sandbox.server import SandboxServer
 from lead_orchestrator.sandbox.world import World
 from tests.sandbox.receiver import Receiver
@@ -267,3 +267,16 @@ async def test_status_callbacks_have_faults_of_their_own(
     await server.sandbox.courier.idle()
 
     assert [one.form()["MessageStatus"] for one in receiver.received] == ["delivered"]
+
+
+async def test_a_caller_who_goes_away_in_mid_sentence_is_no_error_of_the_services(world: World) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def endpoint(request: Request) -> Response:
+        return Response(await request.body())
+
+    request = Request({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive)
+    answer = await guarded(world.faults, FaultReplies("openai", {}), endpoint)(request)
+
+    assert answer.status_code == 499
