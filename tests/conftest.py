@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ from tests.database import Cluster, TestDatabase, prepare_template
 # How fast a machine is, which others may use as well, decides no test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays until the end: the collector need not look through it for every test again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

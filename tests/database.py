@@ -55,7 +55,7 @@ class Cluster:
         """A database of its own, made from the template (which nobody may be connected to), dropped at the end."""
         name = f"{prefix}_{secrets.token_hex(6)}"
         await self._admin(
-            f"CREATE DATABASE {name} TEMPLATE {template} OWNER lead_owner",
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY OWNER lead_owner",
             f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
             f"GRANT CONNECT ON DATABASE {name} TO lead_app, lead_visitor, lead_platform",
         )

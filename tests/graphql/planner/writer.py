@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from random import Random
+from typing import Any, Protocol, TypeVar
 
 from graphql import (
     GraphQLArgument,
@@ -27,7 +28,9 @@ from graphql import (
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-__all__ = ["Operation", "Samples", "operations"]
+__all__ = ["Choices", "Dice", "Drawn", "Operation", "Samples", "write"]
+
+T = TypeVar("T")
 
 MOST_FIELDS, MOST_ALIASES, DEEPEST = 26, 20, 8
 ALIASES = [
@@ -37,6 +40,44 @@ ALIASES = [
 LONG_ALIAS = "a" * 70
 ODD_FIRST = [0, -1, 101, 2**31 - 1]
 ODD_TEXT = ["", "lead_", "nothing", "W10", "lead_00000000-0000-0000-0000-00000000000G", "ÄÖ", "lev_x"]
+
+
+class Choices(Protocol):
+    """Who decides what is written; the least is the simplest."""
+
+    def number(self, least: int, most: int) -> int: ...
+
+    def some(self, values: Sequence[T], least: int, most: int, *, unique: bool = False) -> list[T]:
+        """From `least` to `most` of the values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Many operations in a short time."""
+
+    random: Random
+
+    def number(self, least: int, most: int) -> int:
+        return self.random.randint(least, most)
+
+    def some(self, values: Sequence[T], least: int, most: int, *, unique: bool = False) -> list[T]:
+        if unique:
+            return self.random.sample(values, self.number(least, min(most, len(values))))
+        return self.random.choices(values, k=self.number(least, most))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """By hypothesis, which makes an operation simpler for as long as it fails, and takes its time over each."""
+
+    draw: DrawFn
+
+    def number(self, least: int, most: int) -> int:
+        return self.draw(st.integers(least, most))
+
+    def some(self, values: Sequence[T], least: int, most: int, *, unique: bool = False) -> list[T]:
+        return self.draw(st.lists(st.sampled_from(values), min_size=least, max_size=most, unique=unique))
 
 
 @dataclass(frozen=True)
@@ -56,7 +97,7 @@ class Samples:
 
 @dataclass
 class _Writer:
-    draw: DrawFn
+    choices: Choices
     schema: GraphQLSchema
     samples: Samples
     declared_fields: Mapping[str, Collection[str]]
@@ -69,10 +110,10 @@ class _Writer:
     aliases: int = 0
 
     def chance(self, percent: int) -> bool:
-        return self.draw(st.integers(0, 99)) >= 100 - percent  # the simplest draw is the simplest operation
+        return self.choices.number(0, 99) >= 100 - percent  # the simplest draw is the simplest operation
 
     def one(self, values: Sequence[Any]) -> Any:
-        return values[self.draw(st.integers(0, len(values) - 1))]
+        return values[self.choices.number(0, len(values) - 1)]
 
     def operation(self, roots: Sequence[str]) -> Operation:
         kind = self.schema.query_type
@@ -95,7 +136,7 @@ class _Writer:
         used: set[str] = set()
         parts = [
             self.field(kind.name, name, kind.fields[name], depth, used)
-            for name in self.draw(st.lists(st.sampled_from(names), min_size=2, max_size=7))
+            for name in self.choices.some(names, 2, 7)
             if self.fields_left > 0
         ]
         if self.chance(10) or not parts:
@@ -114,11 +155,11 @@ class _Writer:
         """One fragment for some of its types; their leaves are named apart, since they need not be of one type."""
         parts = ["__typename"] if isinstance(kind, GraphQLUnionType) or self.chance(50) else ["id"]
         possible = sorted(self.schema.get_possible_types(kind), key=lambda one: one.name)
-        for concrete in self.draw(st.lists(st.sampled_from(possible), min_size=1, max_size=3, unique=True)):
+        for concrete in self.choices.some(possible, 1, 3, unique=True):
             names = self.likely(concrete, list(concrete.fields))
             inner = [
                 self.field(concrete.name, name, concrete.fields[name], depth, set(), apart=True)
-                for name in self.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4))
+                for name in self.choices.some(names, 1, 4)
                 if self.aliases < MOST_ALIASES
             ]
             parts.append(f"... on {concrete.name} {{ {' '.join(inner or ['__typename'])} }}")
@@ -129,7 +170,7 @@ class _Writer:
     def spread(self, kind: str, parts: list[str]) -> str:
         """Some of the fields within fragments."""
         if self.chance(12):
-            cut = self.draw(st.integers(0, len(parts) - 1))
+            cut = self.choices.number(0, len(parts) - 1)
             parts = [*parts[:cut], self.enclosed(kind, " ".join(parts[cut:]))]
         same = [name for name, (of, _) in self.fragments.items() if of == kind and "{" not in self.fragments[name][1]]
         if same and self.chance(15):
@@ -247,7 +288,7 @@ class _Writer:
 
     def present(self, path: str, name: str, kind: Any) -> Any:
         if isinstance(kind, GraphQLList):
-            count = self.draw(st.integers(0, 4))
+            count = self.choices.number(0, 4)
             return [self.value(path, name, kind.of_type) for _ in range(count)]
         if isinstance(kind, GraphQLEnumType):
             return self.one(list(kind.values))
@@ -301,9 +342,8 @@ OF_THE_MOMENT = frozenset({"availableSlots", "simulateTouches"})
 """In Python both ways, and another answer a moment later: nothing to compare."""
 
 
-@st.composite
-def operations(
-    draw: DrawFn,
+def write(
+    choices: Choices,
     schema: GraphQLSchema,
     samples: Samples,
     planned: Collection[str],
@@ -312,10 +352,10 @@ def operations(
     """An operation of one to three root fields; what is not planned, by root and by type, is asked for seldom."""
     assert schema.query_type is not None
     others = sorted(schema.query_type.fields.keys() - planned - OF_THE_MOMENT)
-    roots = draw(st.lists(st.sampled_from(sorted(planned)), min_size=1, max_size=2))
-    if others and draw(st.integers(0, 9)) == 9:
-        roots.append(draw(st.sampled_from(others)))
-        roots = roots if draw(st.integers(0, 19)) < 19 else roots[-1:]
-    mistakes = int(draw(st.integers(0, 49)) == 31)  # not an end of the range: hypothesis prefers those
-    writer = _Writer(draw, schema, samples, declared, mistakes=mistakes)
+    roots = choices.some(sorted(planned), 1, 2)
+    if others and choices.number(0, 9) == 9:
+        roots.append(others[choices.number(0, len(others) - 1)])
+        roots = roots if choices.number(0, 19) < 19 else roots[-1:]
+    mistakes = int(choices.number(0, 49) == 31)  # not an end of the range: hypothesis prefers those
+    writer = _Writer(choices, schema, samples, declared, mistakes=mistakes)
     return writer.operation(roots)
