@@ -144,8 +144,8 @@ class Visitors:
             session.audit("chat.confirmed", target=encode(Kind.CHAT_SESSION, chat.id))
             return await self._entered(session, chat)
 
-    async def renew(self, secret: str) -> Entered | None:
-        """The visitor of this secret, with a fresh token; None: it is no secret of ours.
+    async def renew(self, secret: str) -> tuple[Place, Entered] | None:
+        """The visitor of this secret, with a fresh token, and the shop; None: it is no secret of ours.
 
         Raises:
             NotFoundError: the conversation is closed or gone.
@@ -158,8 +158,7 @@ class Visitors:
             chat = await repository.get(session, chat_id)
         if chat is None or chat.visitor_nonce is None or not secrets.compare_digest(chat.visitor_nonce, body[_IDS:]):
             raise _ended()
-        await self._places.find(str(chat.location_id))  # whose franchise is active
-        return self._let_in(chat)
+        return await self._places.find(str(chat.location_id)), self._let_in(chat)
 
     async def _claim(self, session: WriteSession, chat: ChatSession, person: Person) -> None:
         """Keep what was typed with the conversation, and text a code to the number."""

@@ -30,9 +30,11 @@ from lead_orchestrator.graphql.limits import LARGEST_BODY
 from lead_orchestrator.graphql.planner.run import Planner
 from lead_orchestrator.graphql.scalars import checked_value
 from lead_orchestrator.graphql.schema import make_schema
+from lead_orchestrator.graphql.sites import Sites, marked
 from lead_orchestrator.tenancy import sessions
 from lead_orchestrator.tenancy.permissions import STAFF
 from lead_orchestrator.tenancy.public.languages import preferred_language
+from lead_orchestrator.tenancy.public.places import OriginRefusedError
 from lead_orchestrator.tenancy.tokens import Claims
 from lead_orchestrator.tenancy.writer import Writer
 
@@ -70,6 +72,7 @@ class _App(GraphQL[Context, None]):
             any_document=services.any_document,
         )
         self._planner = _planner(self._core, services)
+        self._sites = Sites(services.access, services.places, services.limits)
         self._scopes: Kept[int, tuple[Claims, sessions.Scope]] = Kept(MOST_SCOPES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,19 +84,29 @@ class _App(GraphQL[Context, None]):
                 else refuse(reason="there are no subscriptions here")
             )
             return
+        headers = dict(reversed(scope["headers"]))  # of several the first, as for whoever reads them later
         try:
-            response = await self._respond(scope, receive)
+            if scope["method"] == "OPTIONS":
+                response: ASGIApp = await self._sites.preflight(_text_of(headers, b"origin"), _address(scope))
+            else:
+                caller = _text_of(headers, b"origin"), _text_of(headers, b"authorization"), _address(scope)
+                send = marked(send, await self._sites.headers(*caller))
+                response = await self._respond(scope, receive, headers)
         except HTTPException as error:
             response = _refusal(error.status_code, error.reason)
+        except OriginRefusedError as error:
+            response = _error(error, error.http_status)
+            response.headers["vary"] = "Origin"
+        except AppError as error:
+            response = _error(error)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _respond(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> ASGIApp:
         method = scope["method"]
         if method != "POST" and not (self._services.development and method == "GET"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "send a POST with a JSON object: {query, variables}")
-        headers = dict(reversed(scope["headers"]))  # of several the first, as for whoever reads them later
         body = await _body(headers, receive)
         if body is None:
             message = f"the body is larger than {LARGEST_BODY} bytes: ask in several requests"
@@ -102,10 +115,7 @@ class _App(GraphQL[Context, None]):
             return await self.run(Request(scope, _once(body)))
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the JSON object as content-type: application/json")
-        authorization = headers.get(b"authorization")
-        return await self._operation(
-            scope, self.parse_json(body), authorization.decode("latin-1") if authorization else None
-        )
+        return await self._operation(scope, self.parse_json(body), _text_of(headers, b"authorization") or None)
 
     async def _operation(self, scope: Scope, read: dict[str, Any], authorization: str | None) -> ASGIApp:
         claims = self._services.access.remembered(authorization)
@@ -208,6 +218,15 @@ class _App(GraphQL[Context, None]):
         return process_result(result)
 
 
+def _text_of(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return value.decode("latin-1") if value is not None else None
+
+
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
+
+
 def _caller(request: Request | WebSocket) -> Caller:
     address = request.client.host if request.client else None
     return Caller(address, request.headers.get("origin"), preferred_language(request.headers.get("accept-language")))
@@ -266,14 +285,14 @@ class _Json:
         await send({"type": "http.response.body", "body": self._body})
 
 
-def _error(error: Exception) -> Response:
+def _error(error: Exception, status: int = HTTPStatus.OK) -> Response:
     """The answer to an operation that was not executed."""
     raised = error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
     shown = presented([raised]) or []
     body = {"data": None, "errors": [one.formatted for one in shown]}
     if isinstance(error, RateLimitedError):
         return JSONResponse(body, error.http_status, {"retry-after": str(round(error.retry_after))})
-    return JSONResponse(body)
+    return JSONResponse(body, status)
 
 
 def _refusal(status: int, message: str) -> Response:

@@ -84,7 +84,8 @@ class EnteringMutations:
                 raise BadInputError("send either chatToken or locationSlug", field=("locationSlug",))
             if token is not None:
                 if (known := await visitors.renew(token[:LONGEST_TOKEN])) is not None:
-                    return known
+                    known[0].check_origin(context.caller.origin)
+                    return known[1]
                 place = await visitors.place_of_link(token[:LONGEST_TOKEN])
                 await let_near(context, place)
                 return await visitors.enter_by_link(place, token, language)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,14 @@ from graphql import GraphQLError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Send
 
-from lead_orchestrator.errors import AppError, NotFoundError, RateLimitedError, UnauthenticatedError, UnavailableError
+from lead_orchestrator.errors import (
+    AppError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from lead_orchestrator.graphql.cursors import position_cursor
 from lead_orchestrator.graphql.errors import presented
 from lead_orchestrator.graphql.events.codes import Close
@@ -52,7 +59,7 @@ MOST_MESSAGES, MESSAGES_A_SECOND = 100, 20
 
 
 class Socket:
-    """An accepted socket; `serve` returns when it has ended."""
+    """An accepted socket; `serve` returns when it has ended. `check` raises ForbiddenError for whom it is not."""
 
     def __init__(
         self,
@@ -63,6 +70,7 @@ class Socket:
         rooms: Rooms,
         operations: Operations,
         registry: Registry,
+        check: Callable[[Claims], Awaitable[None]],
         *,
         init_seconds: float = INIT_SECONDS,
     ) -> None:
@@ -74,6 +82,7 @@ class Socket:
         self._rooms = rooms
         self._operations = operations
         self._registry = registry
+        self._check = check
         self._outbox = Outbox()
         self._subscriptions: dict[str, _Subscription] = {}
         self._tail: Tail | None = None
@@ -179,7 +188,8 @@ class Socket:
             authorization = authorization_of(message.payload)
             await self._access.prepare(authorization)
             claims = self._access.claims(authorization)
-        except UnauthenticatedError as error:
+            await self._check(claims)
+        except (UnauthenticatedError, ForbiddenError) as error:
             raise ClosingError(Close.UNAUTHORIZED, error.message) from None
         self._registry.enter(self, claims)
         self.claims = claims

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from redis.asyncio import Redis
 from starlette.types import Receive, Scope, Send
@@ -21,6 +22,7 @@ from lead_orchestrator.graphql.events.source import Source
 from lead_orchestrator.graphql.events.wake import Channels, Listener
 from lead_orchestrator.graphql.gate import Gate
 from lead_orchestrator.graphql.schema import make_schema
+from lead_orchestrator.graphql.sites import Sites
 from lead_orchestrator.tenancy.access import Access
 
 __all__ = ["PROTOCOL", "Sockets", "open_sockets"]
@@ -38,10 +40,12 @@ class Sockets:
         rooms: Rooms,
         registry: Registry,
         operations: Operations,
+        sites: Sites,
         *,
         init_seconds: float,
     ) -> None:
         self.registry = registry
+        self._sites = sites
         self._hub = hub
         self._rooms = rooms
         self._access = access
@@ -65,9 +69,16 @@ class Sockets:
             self._rooms,
             self._operations,
             self.registry,
+            partial(self._sites.check, _origin(scope)),
             init_seconds=self._init_seconds,
         )
         await socket.serve()
+
+
+def _origin(scope: Scope) -> str | None:
+    """Where the page is that opened it; browsers always say."""
+    value = dict(reversed(scope["headers"])).get(b"origin")
+    return value.decode("latin-1") if value is not None else None
 
 
 @asynccontextmanager
@@ -103,6 +114,7 @@ async def open_sockets(
             rooms,
             registry,
             operations,
+            Sites(services.access, services.places, services.limits),
             init_seconds=init_seconds,
         )
     finally:

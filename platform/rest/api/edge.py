@@ -127,7 +127,7 @@ async def _preflight(services: PublicServices, request: Request, own: Mapping[st
     origin = request.headers.get("origin")
     try:
         await services.limits.spend_by_address(client_address(request), READ)
-        allowed = await _known_site(services, origin)
+        allowed = await services.places.known(origin)
     except AppError as error:
         return error_answer(error)
     headers = {**preflight_headers(origin, allowed=allowed), "Allow": ", ".join([*own, "OPTIONS"])}
@@ -170,17 +170,7 @@ async def _answered(operation: Operation, services: PublicServices, request: Req
 async def _allowed(call: Call) -> bool:
     if call.place is not None:
         return call.place.allows(call.origin)
-    return await _known_site(call.services, call.origin)
-
-
-async def _known_site(services: PublicServices, origin: str | None) -> bool:
-    """Whether any shop lists it, or did lately while the database is away."""
-    try:
-        return await services.places.allows_anywhere(origin)
-    except Exception as error:
-        if not is_away(error):
-            raise
-        return services.places.allowed_lately(origin)
+    return await call.services.places.known(call.origin)
 
 
 def client_address(request: Request) -> str | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from lead_orchestrator.errors import BadInputError, ForbiddenError, NotFoundError
+from lead_orchestrator.db import is_away
+from lead_orchestrator.errors import BadInputError, ForbiddenError, NotFoundError, UnavailableError
 from lead_orchestrator.ids import Kind, decode
 from lead_orchestrator.tenancy import repository
 from lead_orchestrator.tenancy.lookups import Lookups
@@ -19,6 +20,7 @@ __all__ = ["OriginRefusedError", "Place", "Places"]
 
 LONGEST_NAME = 63
 LATELY = 60.0
+A_WHILE = 10.0
 MOST_REMEMBERED = 10_000
 SUBJECT = "public"
 _SHOWN = 60
@@ -27,7 +29,9 @@ _SHOWN = 60
 class OriginRefusedError(ForbiddenError):
     """A browser on a site that the shop does not list."""
 
-    code = "ORIGIN_NOT_ALLOWED"
+    def __init__(self, origin: str) -> None:
+        message = f"{origin[:_SHOWN]!r} may not call this shop's forms: add it to the location's allowedOrigins"
+        super().__init__(message, code="ORIGIN_NOT_ALLOWED")
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,7 @@ class Place:
     def check_origin(self, origin: str | None) -> None:
         """Raises OriginRefusedError: the shop does not list it."""
         if not self.allows(origin):
-            shown = (origin or "")[:_SHOWN]
-            raise OriginRefusedError(
-                f"{shown!r} may not call this shop's forms: add it to the location's allowedOrigins"
-            )
+            raise OriginRefusedError(origin or "")
 
 
 class Places:
@@ -76,6 +77,7 @@ class Places:
         parts = urlsplit(public_url)
         self._clock = clock
         self._lately: dict[str, float] = {}
+        self._at_shops: dict[tuple[UUID, str], float] = {}
         self._own_origin = f"{parts.scheme}://{parts.netloc}".lower()
 
     async def find(self, name: str, *, field: str = "realtorId") -> Place:
@@ -107,6 +109,37 @@ class Places:
         allowed = origin == self._own_origin or await self._lookups.origin(origin)
         if allowed:
             self.remember(origin)
+        return allowed
+
+    async def known(self, origin: str | None) -> bool:
+        """Whether any shop lists it, or did lately while the database is away."""
+        try:
+            return await self.allows_anywhere(origin)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return self.allowed_lately(origin)
+
+    async def shop_allows(self, location_id: UUID, origin: str) -> bool:
+        """Whether this shop, if there is one, lists `origin`; what it took off its list may call for `A_WHILE` yet.
+
+        Raises:
+            UnavailableError: the database is away.
+        """
+        if origin == self._own_origin or self._clock() - self._at_shops.get((location_id, origin), -A_WHILE) < A_WHILE:
+            return True
+        try:
+            allowed = (await self.find(str(location_id))).allows(origin)
+        except NotFoundError:
+            return False
+        except Exception as error:
+            if not is_away(error):
+                raise
+            raise UnavailableError("we cannot answer at this moment: try again in a few seconds") from None
+        if allowed:
+            if len(self._at_shops) >= MOST_REMEMBERED:
+                self._at_shops.clear()
+            self._at_shops[location_id, origin] = self._clock()
         return allowed
 
     def allowed_lately(self, origin: str | None) -> bool:

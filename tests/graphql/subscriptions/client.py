@@ -11,7 +11,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 __all__ = ["LEAD_EVENTS", "Peer", "connected", "opened"]
 
@@ -85,12 +85,13 @@ class Peer:
 
 
 @asynccontextmanager
-async def opened(address: str, protocol: str | None = PROTOCOL) -> AsyncIterator[Peer]:
-    """A socket that has said nothing yet."""
+async def opened(address: str, protocol: str | None = PROTOCOL, *, origin: str | None = None) -> AsyncIterator[Peer]:
+    """A socket that has said nothing yet; `origin` is where the page is that opens it."""
     protocols = [Subprotocol(protocol)] if protocol else None
     url = address.replace("http://", "ws://") + "/graphql"
+    site = Origin(origin) if origin is not None else None
     async with connect(
-        url, subprotocols=protocols, compression=None, max_size=None, max_queue=1, close_timeout=1
+        url, origin=site, subprotocols=protocols, compression=None, max_size=None, max_queue=1, close_timeout=1
     ) as socket:
         yield Peer(socket)
 

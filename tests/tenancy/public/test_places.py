@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from lead_orchestrator.errors import BadInputError, NotFoundError
 from lead_orchestrator.ids import Kind, encode
 from lead_orchestrator.tenancy.lookups import Lookups
 from lead_orchestrator.tenancy.public.origins import answer_headers, preflight_headers
-from lead_orchestrator.tenancy.public.places import OriginRefusedError, Places
+from lead_orchestrator.tenancy.public.places import A_WHILE, OriginRefusedError, Places
 from lead_orchestrator.tenancy.secrets import SecretBox
 from lead_orchestrator.tenancy.sessions import Tenancy
 from tests.factories import MadeTenant, make_tenant
@@ -103,6 +104,26 @@ async def test_a_preflight_is_answered_for_a_site_that_any_shop_lists(
     assert await places.allows_anywhere("https://app.example.com")
     for wrong in (None, "null", "", f"{origin}.evil.example.com", "%", "https://app.example.com/"):
         assert not await places.allows_anywhere(wrong)
+
+
+async def test_a_shop_allows_its_own_sites_and_a_while_longer_those_it_took_off(
+    tenancy: Tenancy, lookups: Lookups, tenant: MadeTenant
+) -> None:
+    now = 1000.0
+    places = Places(tenancy, lookups, "https://app.example.com/", clock=lambda: now)
+    here, there = tenant.locations
+    origin = f"https://{secrets.token_hex(6)}.example.com"
+    await list_origins(tenancy, tenant, origin)
+
+    listed = [await places.shop_allows(shop, origin) for shop in (here, there, UUID(int=1))]
+    ours = await places.shop_allows(there, "https://app.example.com")
+    await list_origins(tenancy, tenant)
+    soon = await places.shop_allows(here, origin)
+    now += A_WHILE
+    later = await places.shop_allows(here, origin)
+
+    assert (listed, ours) == ([True, False, False], True)
+    assert (soon, later) == (True, False)
 
 
 def test_headers_name_the_one_origin_and_never_allow_cookies() -> None:
