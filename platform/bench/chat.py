@@ -41,7 +41,7 @@ class Size:
     at_once: int = 50
 
 
-_WHOLE, _QUICK = Size(waves=20), Size(waves=1)
+_WHOLE, _QUICK = Size(waves=20), Size(waves=1, at_once=20)
 
 
 @dataclass(frozen=True)
