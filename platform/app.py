@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -118,8 +117,6 @@ async def open_app(settings: Settings) -> AsyncIterator[ASGIApp]:
         )
         routes = admitted([*made, *public], access)
         app = Starlette(routes=routes, exception_handlers={AppError: _expected, HTTPException: _http})
-        gc.collect()
-        gc.freeze()  # what is loaded by now stays: looking through it for garbage would hold up every request
         _log.info("api_started")
         yield RequestLog(app, {route.path: route.app for route in routes if isinstance(route, _Whole)})
     _log.info("api_stopped")
