@@ -37,6 +37,7 @@ LEASE = 1.5
 """Seconds; an outbox entry is leased for twice that."""
 _BAYS = 2
 _BETWEEN_KILLS = (0.1, 0.6)
+_INTO_A_CALL = (0.0, 0.05)
 _DROPPED = 0.1
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 180.0
@@ -137,6 +138,7 @@ class _Customers:
     refused: int = 0
     repeated: int = 0
     under_way: int = 0
+    finished: bool = False
     failed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -150,6 +152,12 @@ class _Customers:
         numbers = iter(range(size.bookings))
         async with httpx.AsyncClient(base_url=self.api_url, headers=self._headers, timeout=10) as http:
             await asyncio.gather(*(self._customer(http, numbers) for _ in range(size.customers)))
+        self.finished = True
+
+    async def calling(self) -> None:
+        """Until one of them waits for an answer, or all have theirs."""
+        while not self.under_way and not self.finished:  # noqa: ASYNC110 - a request a customer would be many bells
+            await asyncio.sleep(0.005)
 
     async def _customer(self, http: httpx.AsyncClient, numbers: Iterator[int]) -> None:
         for number in numbers:
@@ -206,7 +214,8 @@ class _Customers:
 
 @dataclass
 class _Killing:
-    """Kills a worker or an api each time, with whatever it has in hand, and starts another one."""
+    """Kills an api or a worker each time, with whatever it has in hand, and starts another one. An api dies within a call,
+    however fast the machine is."""
 
     stage: Stage
     processes: Nursery
@@ -222,8 +231,10 @@ class _Killing:
 
     async def kill(self, kills: int) -> None:
         for number in range(kills):
-            await asyncio.sleep(self.chance.uniform(*_BETWEEN_KILLS))
-            kind = "api" if number % 2 else "worker"
+            kind = "worker" if number % 2 else "api"
+            if kind == "api":
+                await self.customers.calling()
+            await asyncio.sleep(self.chance.uniform(*(_INTO_A_CALL if kind == "api" else _BETWEEN_KILLS)))
             victims = self._running[kind]
             self.processes.kill(victims.pop(self.chance.randrange(len(victims))))
             if kind == "api":

