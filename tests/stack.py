@@ -159,9 +159,12 @@ class Stack:
         return target
 
     async def wind(self, by: timedelta) -> None:
-        """Move the product's clock ahead."""
+        """Move the product's clock ahead, so that both hold: so much time is gone, and clocks on the wall show as much more."""
         async with self.owner.connect() as connection:
-            await set_clock_offset(connection, await clock_offset(connection) + by, production=False)
+            offset = await clock_offset(connection)
+            wall = (datetime.now(UTC) + offset).astimezone(ZoneInfo("America/Los_Angeles"))
+            by_the_wall = (wall + by).astimezone(UTC) - wall.astimezone(UTC)
+            await set_clock_offset(connection, offset + max(by, by_the_wall), production=False)
 
     async def _set_offset(self, offset: timedelta) -> None:
         async with self.owner.connect() as connection:
