@@ -100,6 +100,19 @@ async def test_released_the_assistant_answers_what_still_waits_and_nothing_else(
         assert await waiting.chats.post_answer(session, snapshot, Answer("From $199.")) is not None
 
 
+async def test_an_answer_is_not_posted_while_a_person_has_it_though_nothing_was_said_since(stack: Stack) -> None:
+    talk = await web_chat(stack)
+    await talk.visitor("A person, please")
+    await hand_over(talk)
+    snapshot = await talk.snapshot()
+
+    async with talk.writing() as session:
+        posted = await talk.chats.post_answer(session, snapshot, Answer("From $199."))
+
+    assert posted is None
+    assert "ASSISTANT" not in [role for role, _ in await talk.said()]
+
+
 async def test_after_a_silence_the_customers_next_message_is_the_assistants(stack: Stack) -> None:
     talk = await web_chat(stack)
     await talk.visitor("A person, please")

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from lead_orchestrator.chat.tools.booking import MOST_BOOKED, MOST_HELD
 from lead_orchestrator.chat.tools.models import Bound, Memory
-from lead_orchestrator.chat.tools.toolbox import Toolbox, Tools
+from lead_orchestrator.chat.tools.toolbox import Toolbox, Tools, scope_of
 from lead_orchestrator.leads.models import Lead
 from tests.booking.calendar.shop import Shop
 from tests.chat.talk import web_chat
@@ -118,6 +118,16 @@ async def test_handles_are_good_in_their_own_conversation_only(stack: Stack) -> 
     assert "error" in await call(other, "book_slot", slot=slot, name=None, phone=None)
     assert "error" in await call(other, "free_slots", services=[service])
     assert await booked(stack, other) == []
+
+
+async def test_postgres_itself_holds_the_tools_to_their_shop(stack: Stack) -> None:
+    box = await opened(stack)
+
+    async with stack.services.tenancy.write(scope_of(box.bound)) as session:
+        shops = list(await session.scalars(text("SELECT id FROM locations")))
+
+    assert len(stack.locations) > 1
+    assert shops == [box.bound.location_id]
 
 
 async def test_a_model_that_names_ids_of_ours_reaches_nothing(stack: Stack) -> None:
