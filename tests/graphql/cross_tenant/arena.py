@@ -22,6 +22,7 @@ from lead_orchestrator.graphql.events.wake import Bell
 from lead_orchestrator.graphql.schema import core_schema
 from lead_orchestrator.jobs.queue import open_queue
 from lead_orchestrator.services import AUDIENCE, Services, open_services, token_issuer
+from lead_orchestrator.settings import Settings
 from lead_orchestrator.tenancy.access import Access
 from lead_orchestrator.tenancy.revocation import RevocationList
 from lead_orchestrator.tenancy.tokens import Role, TokenIssuer, TokenVerifier
@@ -36,6 +37,8 @@ from tests.tenancy.rows import Schema, read_schema
 __all__ = ["Arena", "Caller", "open_arena"]
 
 Fault = Callable[[GraphQLServices], GraphQLServices]
+GENERATION = 1
+"""That of users who have just come, and of whom nothing was revoked."""
 _strangers = itertools.count()
 
 
@@ -53,9 +56,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Arena:
-    """`planned` answers queries of staff by plans, `plain` all by resolvers; sockets are at `address`."""
+    """`planned` answers queries of staff by plans, `plain` all by resolvers; sockets are at `address`. `settings` are those of an
+    api over the same database."""
 
     seed: Seed
+    settings: Settings
     services: Services
     admin: Connection
     schema: Schema
@@ -66,7 +71,8 @@ class Arena:
     core: graphql.GraphQLSchema
 
     def side(self, franchise: Franchise, location: UUID | None = None) -> Side:
-        return Side(self.admin, self.schema, franchise.tenant.id, location, self.services.secrets)
+        services = self.services
+        return Side(self.admin, self.schema, franchise.tenant.id, location, services.secrets, services.links)
 
     def token(self, franchise: Franchise | None, role: Role, *held: UUID, **named: Any) -> str:
         """Of this franchise's user with the role; without `held` of all its locations."""
@@ -77,6 +83,7 @@ class Arena:
             tenant_id=franchise.tenant.id if franchise else None,
             location_ids=held or None,
             lifetime=timedelta(hours=2),
+            generation=GENERATION,
             **named,
         )
 
@@ -178,6 +185,9 @@ async def open_arena(
             "database_url": urls.app,
             "database_visitor_url": urls.visitor,
             "database_platform_url": urls.platform,
+            "public_reads_per_minute": 1_000_000,  # an attack is to be refused, not put off
+            "public_writes_per_minute": 1_000_000,
+            "sign_in_attempts_per_minute": 10_000,
         }
     )
     async with AsyncExitStack() as stack:
@@ -209,4 +219,4 @@ async def open_arena(
         schema = await read_schema(admin)
         planned, plain = clients
         at = str(planned.http.base_url)
-        yield Arena(seed, services, admin, schema, issuer, planned, plain, at.rstrip("/"), core_schema())
+        yield Arena(seed, settings, services, admin, schema, issuer, planned, plain, at.rstrip("/"), core_schema())

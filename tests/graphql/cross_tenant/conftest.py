@@ -8,14 +8,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import asyncpg
 import pytest
 import pytest_asyncio
+from graphql import OperationType
 
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
 from tests.database import Cluster
 from tests.graphql.cross_tenant.acts import Act, all_done
 from tests.graphql.cross_tenant.arena import Arena, open_arena
+from tests.graphql.cross_tenant.calling import answered
+from tests.graphql.cross_tenant.fuzz import operations
 from tests.graphql.cross_tenant.seeds import Seed, seeded
 from tests.graphql.cross_tenant.trails import Vocabulary
+from tests.graphql.cross_tenant.twins import tried
 from tests.stack import stack_settings
 from tests.tenancy.rows import read_schema
 
@@ -56,3 +60,13 @@ async def vocabulary(seed: Seed) -> Vocabulary:
         return Vocabulary(await read_schema(admin))
     finally:
         await admin.close()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def twins(cluster: Cluster, seed: Seed) -> Mapping[str, str | None]:
+    """Of every query and every route why nobody whom it belongs to could do it; None where somebody could. Of mutations `acts`
+    says it."""
+    async with cluster.clone("twins", template=seed.database.name) as database, open_arena(database, seed) as arena:
+        queries = await operations(arena, OperationType.QUERY)
+        shown = {operation.root.name: (await tried(arena, operation)).refused for operation in queries}
+        return {**shown, **await answered(arena)}

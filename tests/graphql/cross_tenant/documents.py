@@ -30,7 +30,7 @@ __all__ = ["LONGEST_LIST", "SIZES", "Document", "Place", "Root", "Writer", "root
 SIZES = ((2, 5), (2, 4), (1, 4), (1, 3), (0, 3))
 """How many relations of a type are asked for, and how deep: the first that is within the limits of an operation."""
 MOST_FIELDS = 40
-VARIANTS = 4
+VARIANTS, MUTATIONS_VARIANTS = 4, 2
 LONGEST_LIST = 6
 WHOLE = ("Connection", "Edge", "Payload")
 """Types of which every field is asked for."""
@@ -88,7 +88,8 @@ class Writer:
     def variants(self, root: Root, copies: int) -> Sequence[Document]:
         """Several, and of a field that answers with one of several types one for each of these."""
         kind = get_named_type(root.definition.type)
-        number = len(self.schema.get_possible_types(kind)) if is_abstract_type(kind) else VARIANTS
+        usual = MUTATIONS_VARIANTS if root.operation is OperationType.MUTATION else VARIANTS
+        number = len(self.schema.get_possible_types(kind)) if is_abstract_type(kind) else usual
         return [self.write(root, variant, copies) for variant in range(number)]
 
     def write(self, root: Root, variant: int, copies: int) -> Document:

@@ -141,6 +141,21 @@ class Forger:
                 variables[place.variable] = make.value(place.name, kind)
         return variables
 
+    def led(self, document: Document, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Exactly these arguments for the first copy, forged ones for the others."""
+        variables = self.forged(document, arguments)
+        for place in [place for place in document.places if place.of_root][: len(document.root.definition.args)]:
+            variables.pop(place.variable, None)
+            if place.name in arguments:
+                variables[place.variable] = arguments[place.name]
+        return variables
+
+    def identity(self, given: str) -> str:
+        """Another id in the place of this one."""
+        kind = kind_of(given)
+        assert kind is not None, given
+        return _Values(self, "", mutation=True).identity(kind, given)
+
 
 @dataclass(frozen=True)
 class _Values:

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from lead_orchestrator.ids import Kind
+from lead_orchestrator.tenancy.links import LinkSigner
 from lead_orchestrator.tenancy.secrets import SecretBox
 from tests.graphql.cross_tenant.examples import Column, Id, Made
 from tests.tenancy.rows import Schema, Table
@@ -45,13 +46,15 @@ UNROUTED = "route_key IN (SELECT shopmonkey_location_id FROM locations WHERE {})
 
 @dataclass(frozen=True)
 class Side:
-    """Rows as a superuser reads them. Without `location_id` it is the whole franchise. `secrets` are the keys of the api."""
+    """Rows as a superuser reads them. Without `location_id` it is the whole franchise. `secrets` and `links` have the keys of
+    the api."""
 
     admin: Connection
     schema: Schema
     tenant_id: UUID
     location_id: UUID | None = None
     secrets: SecretBox | None = None
+    links: LinkSigner | None = None
 
     @property
     def key(self) -> tuple[UUID, UUID | None]:
@@ -102,5 +105,6 @@ class Side:
         table = self.schema.tables[name]
         rows = self.rows_of(table) or self.whole.rows_of(table) or "false"
         order = ", ".join(table.key)
-        statement = f"SELECT to_jsonb({column}) FROM {name} WHERE {rows} AND ({where}) ORDER BY {order}"  # noqa: S608 - the tests' own names
+        there = f"({where}) AND {column} IS NOT NULL"
+        statement = f"SELECT to_jsonb({column}) FROM {name} WHERE {rows} AND {there} ORDER BY {order}"  # noqa: S608 - the tests' own names
         return [json.loads(row[0]) for row in await self.admin.fetch(statement)]

@@ -54,26 +54,26 @@ class _Asked:
     variables: Mapping[str, Any]
 
 
-async def listen(arena: Arena, caller: Caller, *, seed: int, rounds: int) -> Heard:
-    """Subscribe as `caller` to everything with the victim's arguments and forged ones, while things happen to both."""
+async def listen(arena: Arena, caller: Caller, *, seed: int, number: int = AT_ONCE) -> Heard:
+    """Subscribe as `caller` so often, to everything, with the victim's arguments and forged ones, while things happen to both."""
     known = await operations(arena, OperationType.SUBSCRIPTION)
     rng, heard = random.Random(seed), Heard()  # noqa: S311 - attacks are to be repeated
     writer = Writer(arena.core, rng)
     forger = Forger(arena.core, rng, *(await pools_of(arena, [caller]))[caller.name])
-    for _ in range(rounds):
+    for _ in range(-(-number // AT_ONCE)):
         asked: dict[str, _Asked] = {}
-        for number in range(AT_ONCE):
-            operation = known[number % len(known)]
-            document = writer.write(operation.root, number, 1)
-            make = forging.exact if number < len(known) * 2 else forger.forged
+        for turn in range(AT_ONCE):
+            operation = known[turn % len(known)]
+            document = writer.write(operation.root, turn, 1)
+            make = forging.exact if turn < len(known) * 2 else forger.forged
             variables = make(document, operation.arguments)
-            if number < len(known):
+            if turn < len(known):
                 variables |= {
                     place.variable: "cmv_0" if operation.root.name == "chatEvents" else "lev_0"
                     for place in document.places
                     if place.of_root and place.name == "after"
                 }
-            asked[str(number)] = _Asked(operation, document, variables)
+            asked[str(turn)] = _Asked(operation, document, variables)
             heard.attempts[operation.root.name] += 1
         await _round(arena, caller, asked, heard)
     return heard

@@ -6,23 +6,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from graphql import OperationType
-
 from tests.graphql.cross_tenant.acts import MUTATIONS, Act, Line
-from tests.graphql.cross_tenant.arena import Arena
-from tests.graphql.cross_tenant.fuzz import operations
+from tests.graphql.cross_tenant.requests import REQUESTS
 from tests.graphql.cross_tenant.trails import FROM, SILENT, Vocabulary, faults
-from tests.graphql.cross_tenant.twins import tried
 
-DOCUMENTED = Path(__file__).parents[3] / "docs/audit-trail.md"
+ROOT = Path(__file__).parents[3]
+DOCUMENTED = ROOT / "docs/audit-trail.md"
 
 
-async def test_every_query_shows_its_franchise_something(arena: Arena) -> None:
-    known = await operations(arena, OperationType.QUERY)
-
-    lacking = [it.refused for one in known if (it := await tried(arena, one)).refused is not None]
+async def test_every_query_and_every_route_works_for_its_franchise(twins: Mapping[str, str | None]) -> None:
+    lacking = [refused for refused in twins.values() if refused is not None]
 
     assert not lacking, "\n\n".join(lacking)
+
+
+def test_routes_that_are_said_to_work_elsewhere_name_a_test() -> None:
+    named = {request.elsewhere for request in REQUESTS.values() if request.elsewhere}
+
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
 
 
 async def test_every_mutation_works_for_its_franchise(acts: Mapping[str, Act]) -> None:
