@@ -156,7 +156,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         required(settings, "database_platform_url"),
         size=settings.database_pool_size,
     )
-    reader = Reader(required(settings, "database_url"), size=settings.database_pool_size)
+    reader = Reader(required(settings, "database_url"), size=settings.database_direct_connections)
     model = OpenAIClient()
     redis = Redis.from_url(settings.redis_url) if settings.redis_url else None
     async with open_client(_CONNECTIONS) as http:

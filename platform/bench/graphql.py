@@ -122,7 +122,7 @@ async def _floor(settings: Settings, asked: Sequence[Operation]) -> AsyncIterato
         "FLOOR_DATABASE_URL": required(settings, "database_url"),
         "FLOOR_PUBLIC_KEY": token_issuer(settings).public_key_pem,
         "FLOOR_ISSUER": settings.public_url,
-        "FLOOR_POOL": str(settings.database_pool_size),
+        "FLOOR_POOL": str(settings.database_direct_connections),
         "FLOOR_PORT": str(port),
         "FLOOR_STATEMENTS": json.dumps({f"/{one.name}": (one.statement, one.values) for one in asked}),
     }
