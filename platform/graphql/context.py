@@ -177,7 +177,16 @@ class Context:
     async def run(
         self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`query` with this operation's session, in its turn."""
+        """`query` with this operation's session, in its turn.
+
+        It is done to its end even if nobody waits for it any more: a field that fails takes its neighbours with it, and a statement
+        that is cut off would take the transaction from the fields that follow.
+        """
+        return await asyncio.shield(self._whole(query, *args, **kwargs))
+
+    async def _whole(
+        self, query: Callable[Concatenate[ReadSession, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         async with self._lock:
             return await query(await self._opened(), *args, **kwargs)
 

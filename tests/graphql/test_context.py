@@ -25,6 +25,9 @@ from lead_orchestrator.tenancy.tokens import TokenVerifier
 from tests.graphql.conftest import Franchise
 from tests.graphql.server import Api
 
+_WAITS = "SELECT pg_advisory_xact_lock(7)"
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted"
+
 
 @pytest.fixture
 def services(api: Api, tenancy: Tenancy, secret_box: SecretBox) -> GraphQLServices:
@@ -94,6 +97,28 @@ async def test_a_query_cannot_write(services: GraphQLServices, ours: Franchise) 
     with pytest.raises(TypeError):
         await rename(context, ours.lead.id, "First")
     await context.finish(commit=False)
+
+
+async def test_a_statement_that_nobody_waits_for_leaves_the_transaction_to_the_fields_that_follow(
+    services: GraphQLServices, engines: Engines, tenancy: Tenancy, ours: Franchise
+) -> None:
+    context = Context(services, f"Bearer {ours.owner}")
+    await rename(context, ours.lead.id, "First")
+
+    async with engines.platform.connect() as holder:
+        await holder.execute(text("SELECT pg_advisory_lock(7)"))
+        asking = asyncio.create_task(context.run(lambda session: session.execute(text(_WAITS))))
+        async with asyncio.timeout(60):
+            while not await holder.scalar(text(_WAITING)):  # noqa: ASYNC110 - a lock rings no bell
+                await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await holder.execute(text("SELECT pg_advisory_unlock(7)"))
+
+    await rename(context, ours.lead.id, "Second")
+    await context.finish(commit=True)
+    assert (await kept(tenancy, ours))[0] == "Second"
 
 
 async def test_a_cancelled_request_gives_its_connection_back(
