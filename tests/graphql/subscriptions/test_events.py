@@ -211,7 +211,10 @@ async def test_equal_subscriptions_share_one_reading(live: Live, ours: Franchise
         for peer in peers:
             assert await peer.kinds(2) == ["test.shared"] * 2
     reads = [statement for statement in statements if "FROM lead_events" in statement]
-    assert len(reads) == 2, "where it stands, and what it is"
+    places = [statement for statement in reads if statement.startswith("SELECT lead_events.position,")]
+    assert len(reads) - len(places) == 1, "what it is, for all of them"
+    # A wake-up that comes while somebody looks where it stands makes them look again: two may wake, the bell and the look-up.
+    assert len(places) in (1, 2), "where it stands"
 
 
 async def test_who_only_listens_costs_one_look_up_a_second(live: Live, ours: Franchise, statements: list[str]) -> None:
