@@ -21,7 +21,7 @@ import uvloop
 
 from lead_orchestrator.demo.run import listen, run_api
 from lead_orchestrator.errors import AppError
-from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.jobs.worker import run_worker
 from lead_orchestrator.log import configure_logging
 from lead_orchestrator.settings import Settings, load_settings
 
@@ -105,16 +105,6 @@ def _last_words(log: Path) -> str:
     return log.read_text()[-2000:].strip()
 
 
-async def _work(settings: Settings) -> None:
-    worker = create_worker(settings)
-    try:
-        await worker.async_run()
-    except asyncio.CancelledError:
-        pass  # a signal: arq ends its jobs and cancels itself
-    finally:
-        await worker.close()
-
-
 async def _answer(settings: Settings, listener: socket.socket) -> None:
     async with run_api(settings, listener):
         await asyncio.Event().wait()
@@ -138,7 +128,7 @@ def _serve() -> None:
     while kind := os.read(sys.stdin.fileno(), 1):  # one by one: a child must not inherit what was read ahead
         child = os.fork()
         if not child:
-            _child(settings, _answer(settings, listener) if kind == _API else _work(settings))
+            _child(settings, _answer(settings, listener) if kind == _API else run_worker(settings))
             os._exit(0)
         children.add(child)
         sys.stdout.write(f"{child}\n")

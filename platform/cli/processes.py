@@ -16,7 +16,7 @@ from lead_orchestrator.cli.installation import environment, run_until_stopped
 from lead_orchestrator.demo import run as demo_run
 from lead_orchestrator.demo.clock import WindingClock
 from lead_orchestrator.errors import AppError, ConfigurationError
-from lead_orchestrator.jobs.worker import create_worker
+from lead_orchestrator.jobs.worker import run_worker
 from lead_orchestrator.local import database_urls, local_services
 from lead_orchestrator.sandbox.seed import demo_world
 from lead_orchestrator.sandbox.server import SandboxServer
@@ -48,13 +48,7 @@ def worker() -> None:
 
     async def run() -> None:
         async with local_services(settings) as local:
-            running = create_worker(local)
-            try:
-                await running.async_run()
-            except asyncio.CancelledError:
-                pass  # a signal: arq ends its jobs and cancels itself
-            finally:
-                await running.close()
+            await run_worker(local)
 
     run_until_stopped(run())
 

@@ -26,7 +26,7 @@ from lead_orchestrator.log import get_logger
 from lead_orchestrator.services import open_services, required
 from lead_orchestrator.settings import Settings
 
-__all__ = ["create_worker"]
+__all__ = ["create_worker", "run_worker"]
 
 _log = get_logger(__name__)
 
@@ -148,3 +148,14 @@ def create_worker(settings: Settings, *, handle_signals: bool = True) -> Worker:
         job_deserializer=deserialize,
         log_results=False,
     )
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run one until a signal comes; its running jobs end first."""
+    worker = create_worker(settings)
+    try:
+        await worker.async_run()
+    except asyncio.CancelledError:
+        pass  # a signal: arq ends its jobs and cancels itself
+    finally:
+        await worker.close()
